@@ -1,0 +1,2 @@
+//! Jungle Grid.
+pub mod engine;
