@@ -1,0 +1,190 @@
+//! The orchestrator's HTTP contract: what crosses the wire, and where.
+//!
+//! The server registers handlers against these types and the client calls
+//! through them, so the two cannot disagree. Nothing here does I/O.
+//!
+//! Empty optionals are omitted; `null` appears only where the public contract
+//! allows it. Times are RFC 3339 in UTC, amounts are JSON numbers of US dollars.
+pub mod accounts;
+pub mod drafts;
+pub mod jobs;
+pub mod logs;
+pub mod nodes;
+pub mod overview;
+pub mod problem;
+
+pub use problem::Problem;
+
+use crate::domain::id::{DraftId, JobId};
+use http::Method;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// One operation of the API.
+pub trait Endpoint: Send + 'static {
+    const METHOD: Method;
+    /// An axum path pattern, such as `/v1/jobs/{job}`.
+    const PATH: &'static str;
+    const ACCESS: Access;
+    /// The status code of success.
+    const STATUS: u16;
+    /// Values of the pattern's parameters, in order: `()`, or a tuple.
+    type Path: DeserializeOwned + PathValues + Send;
+    type Query: DeserializeOwned + Serialize + Default + Send;
+    type Body: DeserializeOwned + Serialize + Send;
+    type Reply: DeserializeOwned + Serialize + Send;
+}
+
+/// Who may call an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone.
+    Public,
+    /// A person who is signed in.
+    Session,
+    /// A bearer whose token carries one of these scopes; a session carries all.
+    Scopes(&'static [&'static str]),
+}
+
+/// Declares the endpoints, one per line; this table *is* the API's index.
+macro_rules! endpoints {
+    ($( $(#[$doc:meta])* $name:ident = $method:ident $path:literal $access:expr,
+        $status:literal [path: $p:ty, query: $q:ty, body: $b:ty] -> $reply:ty; )+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug)]
+            pub struct $name;
+            impl Endpoint for $name {
+                const METHOD: Method = Method::$method;
+                const PATH: &'static str = $path;
+                const ACCESS: Access = $access;
+                const STATUS: u16 = $status;
+                type Path = $p;
+                type Query = $q;
+                type Body = $b;
+                type Reply = $reply;
+            }
+        )+
+        /// Every endpoint, for documentation and for the tests of routing and access.
+        pub const ALL: &[(Method, &str, Access)] = &[$( (Method::$method, $path, $access), )+];
+    };
+}
+
+const ESTIMATE: Access = Access::Scopes(&["jobs:estimate", "jobs:write"]);
+const SUBMIT: Access = Access::Scopes(&["jobs:submit", "jobs:write"]);
+const LIST: Access = Access::Scopes(&["jobs:read"]);
+const READ: Access = Access::Scopes(&["jobs:read", "jobs:write"]);
+const LOGS: Access = Access::Scopes(&["logs:read", "jobs:read"]);
+
+endpoints! {
+    /// Creates an inactive account and mails it a six-digit code.
+    Register = POST "/auth/register" Access::Public, 201
+        [path: (), query: (), body: accounts::Registration] -> accounts::Registered;
+    /// Proves an address with the mailed code, and signs in.
+    VerifyOtp = POST "/auth/otp/verify" Access::Public, 200
+        [path: (), query: (), body: accounts::Verification] -> accounts::SignedIn;
+    /// Mails a new code; the earlier one stops working.
+    ResendOtp = POST "/auth/otp/resend" Access::Public, 202
+        [path: (), query: (), body: accounts::Resend] -> accounts::Accepted;
+    SignIn = POST "/auth/signin" Access::Public, 200
+        [path: (), query: (), body: accounts::Credentials] -> accounts::SignedIn;
+    SignOut = POST "/auth/signout" Access::Session, 200
+        [path: (), query: (), body: accounts::Nothing] -> accounts::Accepted;
+    /// Who is signed in, in which workspace and role, with what balance.
+    GetSession = GET "/auth/session" Access::Session, 200
+        [path: (), query: (), body: ()] -> accounts::Session;
+    /// Mails a code with which a new password can be chosen.
+    ForgotPassword = POST "/auth/password/forgot" Access::Public, 202
+        [path: (), query: (), body: accounts::Forgotten] -> accounts::Accepted;
+    /// Chooses a new password, ends every other session and signs in.
+    ResetPassword = POST "/auth/password/reset" Access::Public, 200
+        [path: (), query: (), body: accounts::Reset] -> accounts::SignedIn;
+
+    /// What a job would cost and when it would start. Changes nothing.
+    EstimateJob = POST "/v1/jobs/estimate" ESTIMATE, 200
+        [path: (), query: (), body: jobs::Content] -> jobs::Estimate;
+    /// Queues a job and sets its highest cost aside.
+    SubmitJob = POST "/v1/jobs" SUBMIT, 202
+        [path: (), query: (), body: jobs::Content] -> jobs::Submitted;
+    /// The workspace's jobs, newest first.
+    ListJobs = GET "/v1/jobs" LIST, 200
+        [path: (), query: jobs::Filter, body: ()] -> jobs::List;
+    GetJob = GET "/v1/jobs/{job}" READ, 200
+        [path: (JobId,), query: (), body: ()] -> jobs::Job;
+    /// Exit code and the last output; 404 until there is any.
+    GetRuntime = GET "/v1/jobs/{job}/runtime" READ, 200
+        [path: (JobId,), query: (), body: ()] -> jobs::Runtime;
+    /// What happened to a job, oldest first.
+    ListEvents = GET "/v1/jobs/{job}/events" READ, 200
+        [path: (JobId,), query: jobs::EventFilter, body: ()] -> jobs::Events;
+    /// What a job printed, oldest first.
+    ListLogs = GET "/v1/jobs/{job}/logs" LOGS, 200
+        [path: (JobId,), query: logs::Filter, body: ()] -> logs::Page;
+    /// Stops a job: politely, then by force. Answers once it has stopped.
+    CancelJob = POST "/v1/jobs/{job}/cancel" SUBMIT, 200
+        [path: (JobId,), query: (), body: jobs::Cancellation] -> jobs::Cancelled;
+
+    /// Begins to describe a job: from nothing, from content, or from another job.
+    CreateDraft = POST "/v1/job-drafts" SUBMIT, 201
+        [path: (), query: (), body: drafts::NewDraft] -> drafts::Draft;
+    /// Drafts that have not been submitted, last changed first.
+    ListDrafts = GET "/v1/job-drafts" READ, 200
+        [path: (), query: (), body: ()] -> drafts::List;
+    GetDraft = GET "/v1/job-drafts/{draft}" READ, 200
+        [path: (DraftId,), query: (), body: ()] -> drafts::Draft;
+    /// Sets the given fields of the content; `null` clears one.
+    PatchDraft = PATCH "/v1/job-drafts/{draft}" SUBMIT, 200
+        [path: (DraftId,), query: (), body: drafts::Patch] -> drafts::Draft;
+    DeleteDraft = DELETE "/v1/job-drafts/{draft}" SUBMIT, 200
+        [path: (DraftId,), query: (), body: ()] -> accounts::Accepted;
+    /// Estimates the draft as it is. Answers at once, perhaps with `pending`.
+    EstimateDraft = POST "/v1/job-drafts/{draft}/estimate" ESTIMATE, 200
+        [path: (DraftId,), query: (), body: accounts::Nothing] -> drafts::Draft;
+    /// Says that this estimate has been seen and is accepted.
+    AcknowledgeDraft = POST "/v1/job-drafts/{draft}/acknowledge" SUBMIT, 200
+        [path: (DraftId,), query: (), body: drafts::Acknowledgement] -> drafts::Draft;
+    /// Submits the draft, once: a second call answers with the same job.
+    SubmitDraft = POST "/v1/job-drafts/{draft}/submit" SUBMIT, 202
+        [path: (DraftId,), query: (), body: accounts::Nothing] -> jobs::Submitted;
+
+    /// The machines of this grid, their rates, free slots and protections.
+    ListNodes = GET "/v1/nodes" READ, 200
+        [path: (), query: (), body: ()] -> nodes::List;
+    /// What the dashboard shows, in one call.
+    GetOverview = GET "/v1/overview" LIST, 200
+        [path: (), query: (), body: ()] -> overview::Overview;
+    GetBalance = GET "/v1/billing/balance" READ, 200
+        [path: (), query: (), body: ()] -> overview::Balance;
+}
+
+/// What a job prints, as it prints it (`text/event-stream`, contract 3.9).
+pub const LOGS_LIVE: &str = "/v1/jobs/{job}/logs/live";
+/// What happens to a job and what it prints, for a page that follows both
+/// (`text/event-stream` of [`jobs::Change`]).
+pub const JOB_LIVE: &str = "/v1/jobs/{job}/live";
+
+/// Fills the `{…}` parameters of a path pattern.
+pub trait PathValues {
+    fn fill(&self, pattern: &str) -> String;
+}
+
+impl PathValues for () {
+    fn fill(&self, pattern: &str) -> String {
+        pattern.to_owned()
+    }
+}
+
+impl<A: std::fmt::Display> PathValues for (A,) {
+    fn fill(&self, pattern: &str) -> String {
+        let start = pattern.find('{').expect("a pattern with one parameter");
+        let end = pattern.find('}').expect("a pattern with one parameter");
+        format!("{}{}{}", &pattern[..start], self.0, &pattern[end + 1..])
+    }
+}
+
+/// Where a request came from, as the portal tells the orchestrator in the same
+/// process; over HTTP it is the peer's address and the `User-Agent`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Origin {
+    pub ip: std::net::IpAddr,
+    pub agent: String,
+}

@@ -1,0 +1,239 @@
+//! The portal's only way to the orchestrator.
+mod sse;
+mod transport;
+
+use crate::api::{self, Endpoint, PathValues as _, Problem};
+use crate::domain::id::{DraftId, JobId};
+use axum::body::Body;
+use futures_util::Stream;
+use http::{HeaderValue, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use std::collections::BTreeMap;
+use tower::ServiceExt as _;
+use transport::Transport;
+
+/// No answer of the API is larger than this.
+const LARGEST_REPLY: usize = 16 * 1024 * 1024;
+
+/// Calls the orchestrator on behalf of one bearer, or of nobody.
+#[derive(Debug, Clone)]
+pub struct Client {
+    transport: Transport,
+    bearer: Option<HeaderValue>,
+    origin: Option<api::Origin>,
+    idempotency_key: Option<HeaderValue>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The orchestrator understood and said no.
+    #[error("{status}: {}", problem.message)]
+    Refused {
+        status: StatusCode,
+        problem: Problem,
+    },
+    /// The orchestrator could not be reached, or broke off.
+    #[error("the orchestrator did not answer")]
+    Unreachable(#[source] tower::BoxError),
+    /// It answered with something that the contract does not allow.
+    #[error("the orchestrator answered out of contract")]
+    OutOfContract(#[source] serde_json::Error),
+}
+
+impl Error {
+    /// The refusal's status, if it is one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Unreachable(_) | Self::OutOfContract(_) => None,
+        }
+    }
+}
+
+/// The calls of the API, one method each.
+macro_rules! calls {
+    ($( $name:ident($($arg:ident: $kind:ty),*) => $endpoint:ident($path:expr, $query:expr, $body:expr); )+) => {
+        impl Client {$(
+            pub async fn $name(&self, $($arg: $kind),*) -> Result<<api::$endpoint as Endpoint>::Reply, Error> {
+                self.call::<api::$endpoint>($path, $query, $body).await
+            }
+        )+}
+    };
+}
+
+calls! {
+    register(body: &api::accounts::Registration) => Register((), &(), Some(body));
+    verify_otp(body: &api::accounts::Verification) => VerifyOtp((), &(), Some(body));
+    resend_otp(body: &api::accounts::Resend) => ResendOtp((), &(), Some(body));
+    sign_in(body: &api::accounts::Credentials) => SignIn((), &(), Some(body));
+    sign_out() => SignOut((), &(), None);
+    session() => GetSession((), &(), None);
+    forgot_password(body: &api::accounts::Forgotten) => ForgotPassword((), &(), Some(body));
+    reset_password(body: &api::accounts::Reset) => ResetPassword((), &(), Some(body));
+    estimate(content: &api::jobs::Content) => EstimateJob((), &(), Some(content));
+    submit(content: &api::jobs::Content) => SubmitJob((), &(), Some(content));
+    jobs(filter: &api::jobs::Filter) => ListJobs((), filter, None);
+    job(id: JobId) => GetJob((id,), &(), None);
+    runtime(id: JobId) => GetRuntime((id,), &(), None);
+    events(id: JobId, filter: &api::jobs::EventFilter) => ListEvents((id,), filter, None);
+    logs(id: JobId, filter: &api::logs::Filter) => ListLogs((id,), filter, None);
+    cancel(id: JobId, body: &api::jobs::Cancellation) => CancelJob((id,), &(), Some(body));
+    create_draft(body: &api::drafts::NewDraft) => CreateDraft((), &(), Some(body));
+    drafts() => ListDrafts((), &(), None);
+    draft(id: DraftId) => GetDraft((id,), &(), None);
+    patch_draft(id: DraftId, body: &api::drafts::Patch) => PatchDraft((id,), &(), Some(body));
+    delete_draft(id: DraftId) => DeleteDraft((id,), &(), None);
+    estimate_draft(id: DraftId) => EstimateDraft((id,), &(), None);
+    acknowledge_draft(id: DraftId, body: &api::drafts::Acknowledgement) => AcknowledgeDraft((id,), &(), Some(body));
+    submit_draft(id: DraftId) => SubmitDraft((id,), &(), None);
+    nodes() => ListNodes((), &(), None);
+    overview() => GetOverview((), &(), None);
+    balance() => GetBalance((), &(), None);
+}
+
+impl Client {
+    /// Calls the given router directly, without a socket.
+    #[must_use]
+    pub fn in_process(orchestrator: axum::Router) -> Self {
+        Self::over(Transport::in_process(orchestrator))
+    }
+
+    /// Calls an orchestrator over HTTP.
+    #[must_use]
+    pub fn remote(http: reqwest::Client, base: url::Url) -> Self {
+        Self::over(Transport::remote(http, base))
+    }
+
+    fn over(transport: Transport) -> Self {
+        Self {
+            transport,
+            bearer: None,
+            origin: None,
+            idempotency_key: None,
+        }
+    }
+
+    /// The same client, acting for the holder of `token`; for nobody if that
+    /// cannot be a token.
+    #[must_use]
+    pub fn acting_for(&self, token: &str) -> Self {
+        let bearer = HeaderValue::try_from(format!("Bearer {token}")).ok();
+        Self {
+            bearer,
+            ..self.clone()
+        }
+    }
+
+    /// The same client, passing on where the browser's request came from.
+    #[must_use]
+    pub fn from_origin(&self, origin: api::Origin) -> Self {
+        Self {
+            origin: Some(origin),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, whose next submission happens once per key.
+    #[must_use]
+    pub fn once(&self, key: &str) -> Self {
+        Self {
+            idempotency_key: HeaderValue::try_from(key).ok(),
+            ..self.clone()
+        }
+    }
+
+    /// Follows a job from after the given event and log entry, until it has ended
+    /// and everything has been said, or the caller drops the stream.
+    pub async fn follow_job(
+        &self,
+        id: JobId,
+        after_event: i64,
+        after_log: i64,
+    ) -> Result<impl Stream<Item = Result<api::jobs::Change, Error>> + Send + use<>, Error> {
+        let path = (id,).fill(api::JOB_LIVE);
+        let uri = format!("{path}?after_event={after_event}&after_log={after_log}");
+        let response = self.send(http::Method::GET, &uri, Body::empty()).await?;
+        if !response.status().is_success() {
+            return Err(refused(response).await);
+        }
+        Ok(sse::decode(response.into_body()))
+    }
+
+    async fn call<E: Endpoint>(
+        &self,
+        path: E::Path,
+        query: &E::Query,
+        body: Option<&E::Body>,
+    ) -> Result<E::Reply, Error> {
+        let mut uri = path.fill(E::PATH);
+        let query = serde_html_form::to_string(query).unwrap_or_default();
+        if !query.is_empty() {
+            uri = format!("{uri}?{query}");
+        }
+        let body = match body {
+            Some(value) => Body::from(serde_json::to_vec(value).map_err(Error::OutOfContract)?),
+            None => Body::empty(),
+        };
+        let response = self.send(E::METHOD, &uri, body).await?;
+        if !response.status().is_success() {
+            return Err(refused(response).await);
+        }
+        let bytes = bytes(response).await?;
+        serde_json::from_slice(&bytes).map_err(Error::OutOfContract)
+    }
+
+    async fn send(
+        &self,
+        method: http::Method,
+        uri: &str,
+        body: Body,
+    ) -> Result<http::Response<Body>, Error> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(|error| Error::Unreachable(error.into()))?;
+        let headers = request.headers_mut();
+        if let Some(bearer) = &self.bearer {
+            headers.insert(header::AUTHORIZATION, bearer.clone());
+        }
+        if let Some(key) = &self.idempotency_key {
+            headers.insert("idempotency-key", key.clone());
+        }
+        if let Some(origin) = &self.origin {
+            request.extensions_mut().insert(origin.clone());
+        }
+        self.transport
+            .clone()
+            .oneshot(request)
+            .await
+            .map_err(Error::Unreachable)
+    }
+}
+
+async fn bytes(response: http::Response<Body>) -> Result<bytes::Bytes, Error> {
+    Limited::new(response.into_body(), LARGEST_REPLY)
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .map_err(Error::Unreachable)
+}
+
+/// Reads the problem; an answer without one is still a refusal.
+async fn refused(response: http::Response<Body>) -> Error {
+    let status = response.status();
+    let problem = match bytes(response).await {
+        Ok(bytes) => serde_json::from_slice(&bytes).ok(),
+        Err(error) => return error,
+    };
+    let problem = problem.unwrap_or_else(|| {
+        Problem::new(
+            "UPSTREAM_ERROR",
+            &format!("The orchestrator answered {status}."),
+            BTreeMap::new(),
+        )
+    });
+    Error::Refused { status, problem }
+}

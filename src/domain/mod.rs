@@ -1,0 +1,9 @@
+//! The rules of the product: no I/O, no clock, no framework.
+pub mod account;
+pub mod estimate;
+pub mod id;
+pub mod job;
+pub mod ledger;
+pub mod money;
+pub mod peer;
+pub mod spec;

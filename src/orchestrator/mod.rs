@@ -1,0 +1,143 @@
+//! The orchestrator: use cases behind the HTTP contract of [`crate::api`].
+mod caller;
+mod error;
+mod hub;
+mod route;
+
+pub use caller::Caller;
+pub use error::Error;
+pub use hub::{Change, Hub};
+
+use crate::clock::Clock;
+use crate::domain::id::Id;
+use crate::domain::money::Usd;
+use crate::engine::{Engine, Network};
+use crate::store::Store;
+use axum::Router;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// What the operator decided, as far as the orchestrator cares.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Distinguishes this installation's runs in an engine that others share.
+    pub instance: String,
+    /// Where people find the portal, without a slash at the end.
+    pub public_url: String,
+    /// Given once per workspace, when its owner's address is verified.
+    pub welcome_credit: Usd,
+    /// What an hour on the local node costs.
+    pub hourly_rate: Usd,
+    /// Jobs that run at once on the local node.
+    pub slots: u32,
+    /// Whether images other than `host` are accepted and ignored there.
+    pub ignore_images: bool,
+    pub network: Network,
+    pub default_time_limit: Duration,
+    pub longest_time_limit: Duration,
+    /// Between the polite signal and the kill.
+    pub grace: Duration,
+    /// Accounts with these addresses are operators.
+    pub operators: Vec<String>,
+    /// On loopback the first verified account becomes operator.
+    pub first_account_operates: bool,
+    pub session_idle: Duration,
+    pub session_lifetime: Duration,
+    /// Whether mails leave by SMTP; else they are files in the data directory.
+    pub smtp: bool,
+    /// Most bytes of output kept per job.
+    pub log_limit_bytes: u64,
+}
+
+/// What every handler and worker shares; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct State(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    engine: Arc<dyn Engine>,
+    clock: Clock,
+    config: Config,
+    /// Codes are stored as HMACs under this key.
+    master_key: [u8; 32],
+    hub: Hub,
+    /// Told when a job has been queued or a slot has become free.
+    work: Notify,
+    /// Told when a mail has been queued.
+    mail: Notify,
+    /// Password hashing takes 19 MiB and 15 ms of a core each.
+    hashing: Semaphore,
+    shutdown: CancellationToken,
+}
+
+impl State {
+    #[must_use]
+    pub fn new(
+        store: Store,
+        engine: Arc<dyn Engine>,
+        clock: Clock,
+        config: Config,
+        master_key: [u8; 32],
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            store,
+            engine,
+            clock,
+            config,
+            master_key,
+            hub: Hub::new(),
+            work: Notify::new(),
+            mail: Notify::new(),
+            hashing: Semaphore::new(2),
+            shutdown,
+        }))
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.0.engine
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// Cancelled when the process begins to stop.
+    #[must_use]
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.0.shutdown
+    }
+
+    fn now(&self) -> time::OffsetDateTime {
+        self.0.clock.now()
+    }
+
+    fn id<T: Id>(&self) -> T {
+        crate::random::id(self.now())
+    }
+}
+
+/// One line per endpoint, in the order of the table in [`crate::api`].
+pub fn router(state: State) -> Router {
+    Router::new().with_state(state)
+}
