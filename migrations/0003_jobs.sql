@@ -22,7 +22,6 @@ CREATE TABLE jobs (
     engine         TEXT,
     node           TEXT,
     status_reason  TEXT,
-    status_message TEXT     NOT NULL,
     failure_code   TEXT,
     exit_code      BIGINT,
     signal         BIGINT,

@@ -159,12 +159,56 @@ impl Estimate {
     }
 }
 
+/// What was promised when a job was submitted, kept with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    pub cost_low: Usd,
+    pub cost_high: Usd,
+    /// Seconds of execution.
+    pub runtime: Range,
+    /// Seconds until the start.
+    pub wait: Range,
+    pub relaxed: Vec<Relaxed>,
+    /// Such as that the image is not used.
+    pub warnings: Vec<String>,
+}
+
+impl Estimate {
+    #[must_use]
+    pub fn cost(&self) -> (Usd, Usd) {
+        let rate = self.rate();
+        (rate.at_most_for_seconds(self.runtime.low), rate.at_most_for_seconds(self.runtime.high))
+    }
+
+    #[must_use]
+    pub fn quote(&self) -> Quote {
+        let (cost_low, cost_high) = self.cost();
+        Quote {
+            cost_low,
+            cost_high,
+            runtime: self.runtime,
+            wait: self.wait,
+            relaxed: self.placement.as_ref().map_or_else(Vec::new, |p| p.relaxed.clone()),
+            warnings: self
+                .checks
+                .iter()
+                .filter(|check| check.status == "warning")
+                .map(|check| check.message.clone())
+                .collect(),
+        }
+    }
+}
+
 /// Everything that keeps `spec` from ever running on `offers`, and everything
 /// that its owner should know. A job is refused if any check is blocked.
 #[must_use]
 pub fn screen(spec: &JobSpec, snapshot: &Snapshot) -> Vec<Check> {
     let offers = &snapshot.offers;
-    let mut checks = Vec::new();
+    let mut checks: Vec<Check> = spec
+        .notices
+        .iter()
+        .map(|notice| Check::warning("NOT_SUPPORTED", "notices", notice.clone()))
+        .collect();
     if offers.is_empty() {
         checks.push(Check::blocked(
             "NO_NODES",
@@ -642,6 +686,7 @@ mod tests {
             routing: Routing::default(),
             time_limit_seconds: 3_600,
             expected_artifacts: Vec::new(),
+            notices: Vec::new(),
             metadata: None,
         }
     }

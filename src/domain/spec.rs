@@ -91,6 +91,9 @@ pub struct JobSpec {
     /// Absolute paths under `/workspace/artifacts/`.
     #[serde(default)]
     pub expected_artifacts: Vec<String>,
+    /// What was asked for and is not done, in words for the person who asked.
+    #[serde(default)]
+    pub notices: Vec<String>,
     /// Returned as it was sent.
     #[serde(default)]
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,

@@ -1,5 +1,6 @@
 //! The orchestrator: use cases behind the HTTP contract of [`crate::api`].
 mod caller;
+mod content;
 mod error;
 mod hub;
 mod route;

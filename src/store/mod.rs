@@ -3,6 +3,10 @@
 //! Query functions are free functions on `&mut Conn`, so that their caller
 //! chooses the transaction. [`Store::read`] gives a connection for reading;
 //! [`Store::write`] runs a whole transaction.
+pub mod drafts;
+pub mod estimates;
+pub mod idempotency;
+pub mod jobs;
 mod triggers;
 
 use futures_util::future::BoxFuture;

@@ -1,0 +1,529 @@
+//! Reads what a client says about a job (contract 3.1) into a [`JobSpec`].
+//!
+//! By hand, because all that is wrong is to be said at once and per field,
+//! because unknown fields are ignored, and because the same fields may stand at
+//! the top level or under `constraints`.
+use super::Error;
+use crate::api::jobs::Content;
+use crate::domain::money::Usd;
+use crate::domain::spec::{
+    JobSpec, Level, OptimizeFor, RegionMode, Resources, Routing, WorkloadType,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Command and arguments together may have so many characters.
+const LONGEST_COMMAND: usize = 4096;
+
+/// What is wrong, per field.
+pub(super) type Wrong = BTreeMap<String, String>;
+
+/// What a job that says nothing about it gets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Defaults {
+    pub(super) time_limit_seconds: u32,
+}
+
+/// The whole job.
+///
+/// # Errors
+///
+/// Everything that is wrong or missing.
+pub(super) fn parse(content: &Content, defaults: Defaults) -> Result<JobSpec, Error> {
+    let (spec, wrong) = read(content, defaults);
+    if wrong.is_empty() {
+        return Ok(spec);
+    }
+    let required = ["name", "image", "workload_type"];
+    let missing = required.iter().any(|field| absent(content, field));
+    let message = if missing {
+        "name, image, and workload_type are required".to_owned()
+    } else if wrong.len() == 1 {
+        wrong.iter().map(|(field, why)| format!("{field}: {why}")).collect()
+    } else {
+        format!("{} fields need another look: {}.", wrong.len(), wrong.keys().cloned().collect::<Vec<_>>().join(", "))
+    };
+    Err(Error::Invalid { message, fields: wrong })
+}
+
+/// A part of a job: what is there has to be right, what is missing may be.
+///
+/// # Errors
+///
+/// Everything that is wrong.
+pub(super) fn check_part(part: &Content) -> Result<(), Error> {
+    let (_, mut wrong) = read(part, Defaults { time_limit_seconds: 1 });
+    wrong.retain(|field, _| !absent(part, field));
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let message = wrong.values().next().cloned().unwrap_or_default();
+    Err(Error::Invalid { message, fields: wrong })
+}
+
+/// What still keeps this content from being a job, per field.
+pub(super) fn missing(content: &Content, defaults: Defaults) -> Wrong {
+    read(content, defaults).1
+}
+
+fn absent(content: &Content, field: &str) -> bool {
+    match content.get(field) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.trim().is_empty(),
+        Some(_) => false,
+    }
+}
+
+fn read(content: &Content, defaults: Defaults) -> (JobSpec, Wrong) {
+    let mut from = Reader::new(content);
+    let (argv, command_line) = command(&mut from);
+    let spec = JobSpec {
+        name: from.required_text("name", 120, "Give the job a name."),
+        workload_type: workload_type(&mut from),
+        image: image(&mut from),
+        argv,
+        command_line,
+        environment: environment(&mut from),
+        resources: resources(&mut from),
+        routing: routing(&mut from),
+        time_limit_seconds: from
+            .whole("timeout_seconds", 1, 31_536_000)
+            .unwrap_or(defaults.time_limit_seconds),
+        expected_artifacts: expected_artifacts(&mut from),
+        notices: notices(&mut from),
+        metadata: metadata(&mut from),
+    };
+    inputs(&mut from);
+    (spec, from.wrong)
+}
+
+fn workload_type(from: &mut Reader<'_>) -> WorkloadType {
+    let word = from.required_text("workload_type", 40, "Choose a workload type.");
+    WorkloadType::named(&word).unwrap_or_else(|| {
+        if !word.is_empty() {
+            from.complain("workload_type", "Use inference, training, fine-tuning or batch.");
+        }
+        WorkloadType::Batch
+    })
+}
+
+fn image(from: &mut Reader<'_>) -> String {
+    let image = from.required_text("image", 512, "Name an image, such as host or python:3.12.");
+    let repository = image.split('@').next().unwrap_or_default();
+    let repository = match repository.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => repository,
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._:/@-".contains(c);
+    let well_formed = image.chars().all(allowed)
+        && !repository.contains(|c: char| c.is_ascii_uppercase())
+        && image.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !image.is_empty() && !well_formed {
+        from.complain("image", "Use lower-case letters, digits and . / : _ - as in ghcr.io/org/app:tag.");
+    }
+    image
+}
+
+/// The program with its arguments, and the line as it was written. A bare string
+/// that a shell would take apart is given to a shell.
+fn command(from: &mut Reader<'_>) -> (Vec<String>, String) {
+    let args = from.texts("args", 1_000);
+    let (argv, line) = match from.get("command") {
+        None => (args.clone(), shell_words(&args)),
+        Some(Value::String(text)) if text.trim().is_empty() => (args.clone(), shell_words(&args)),
+        Some(Value::String(text)) if args.is_empty() && for_a_shell(text.trim()) => (
+            vec!["/bin/sh".into(), "-c".into(), text.trim().to_owned()],
+            text.trim().to_owned(),
+        ),
+        Some(Value::String(text)) => {
+            let argv: Vec<String> = std::iter::once(text.trim().to_owned()).chain(args).collect();
+            let line = shell_words(&argv);
+            (argv, line)
+        }
+        Some(Value::Array(_)) => {
+            let mut argv = from.texts("command", 1_000);
+            argv.extend(args);
+            let line = shell_words(&argv);
+            (argv, line)
+        }
+        Some(_) => {
+            from.complain("command", "Give the command as text, or as an array of text.");
+            (Vec::new(), String::new())
+        }
+    };
+    if argv.iter().map(|word| word.chars().count()).sum::<usize>() > LONGEST_COMMAND {
+        from.complain("command", "Command and arguments may have 4096 characters together. Put longer work into a script.");
+    }
+    if argv.iter().any(|word| word.contains('\0')) {
+        from.complain("command", "A command cannot contain a NUL character.");
+    }
+    (argv, line)
+}
+
+fn for_a_shell(text: &str) -> bool {
+    text.contains(|c: char| c.is_whitespace() || "|&;<>()$`\\\"'*?[#~!{".contains(c))
+}
+
+/// Words as one would type them into a shell.
+fn shell_words(words: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    words
+        .iter()
+        .map(|word| {
+            if !word.is_empty() && word.chars().all(plain) {
+                word.clone()
+            } else {
+                format!("'{}'", word.replace('\'', r"'\''"))
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn environment(from: &mut Reader<'_>) -> BTreeMap<String, String> {
+    let Some(value) = from.get("environment").or_else(|| from.get("env")) else {
+        return BTreeMap::new();
+    };
+    let Value::Object(pairs) = value else {
+        from.complain("environment", "Give the environment as an object of names and text values.");
+        return BTreeMap::new();
+    };
+    let mut environment = BTreeMap::new();
+    for (name, value) in pairs {
+        let named = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && name.len() <= 255;
+        let text = match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(bool) => Some(bool.to_string()),
+            _ => None,
+        };
+        match text {
+            Some(text) if named && text.len() <= 32_768 && !text.contains('\0') => {
+                environment.insert(name.clone(), text);
+            }
+            _ if !named => from.complain(
+                "environment",
+                "Names have letters, digits and _ and do not begin with a digit, as in MY_VARIABLE.",
+            ),
+            _ => from.complain("environment", &format!("{name} must be text of at most 32,768 bytes.")),
+        }
+    }
+    if environment.len() > 200 {
+        from.complain("environment", "There can be 200 variables at most.");
+    }
+    environment
+}
+
+fn resources(from: &mut Reader<'_>) -> Resources {
+    let count: Option<u32> = from.whole("gpu_count", 0, 64);
+    Resources {
+        model_size_gb: from.positive("model_size_gb", 100_000.0),
+        disk_gb: from.positive("disk_gb", 1_000_000.0),
+        memory_gb: from.positive("memory_gb", 100_000.0),
+        cpus: from.whole("cpu_count", 1, 1_024),
+        gpu_required: from.flag("gpu_required").or_else(|| from.flag("requires_gpu")).unwrap_or(false),
+        gpu_count: count.filter(|n| *n > 0),
+        min_vram_gb: from.positive("min_vram_gb", 100_000.0),
+        gpu_type: from.text("gpu_type", 80),
+    }
+}
+
+fn routing(from: &mut Reader<'_>) -> Routing {
+    Routing {
+        max_price_per_hour: from.positive("max_price_per_hour", 1e6).and_then(|dollars| {
+            serde_json::from_value::<Usd>(Value::from(dollars)).ok()
+        }),
+        preferred_gpu_family: from.text("preferred_gpu_family", 80),
+        avoid_gpu_families: from.texts("avoid_gpu_families", 50),
+        gpu_class: from.word("gpu_class", &["consumer", "datacenter"]),
+        region_preference: from.text("region_preference", 80),
+        region_mode: match from.word("region_mode", &["prefer", "strict"]).as_deref() {
+            Some("strict") => RegionMode::Strict,
+            _ => RegionMode::Prefer,
+        },
+        latency_priority: level(from, "latency_priority"),
+        cost_priority: level(from, "cost_priority"),
+        optimize_for: match from.word("optimize_for", &["cost", "speed", "balanced"]).as_deref() {
+            Some("cost") => OptimizeFor::Cost,
+            Some("speed") => OptimizeFor::Speed,
+            _ => OptimizeFor::Balanced,
+        },
+    }
+}
+
+fn level(from: &mut Reader<'_>, field: &'static str) -> Level {
+    match from.word(field, &["low", "balanced", "high"]).as_deref() {
+        Some("low") => Level::Low,
+        Some("high") => Level::High,
+        _ => Level::Balanced,
+    }
+}
+
+fn expected_artifacts(from: &mut Reader<'_>) -> Vec<String> {
+    let paths = from.texts("expected_artifacts", 200);
+    let inside = |path: &String| {
+        path.strip_prefix("/workspace/artifacts/").is_some_and(|rest| {
+            !rest.is_empty() && rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
+        })
+    };
+    if !paths.iter().all(inside) {
+        from.complain("expected_artifacts", "Give absolute paths under /workspace/artifacts/.");
+    }
+    paths
+}
+
+/// Uploads have no route in this version, so no input can exist.
+fn inputs(from: &mut Reader<'_>) {
+    for field in ["input_files", "script_files"] {
+        match from.get(field) {
+            None => {}
+            Some(Value::Array(items)) if items.is_empty() => {}
+            Some(Value::Array(_)) => from.complain(field, "There is no such input in this workspace."),
+            Some(_) => from.complain(field, "Give an array of {\"input_id\": …}."),
+        }
+    }
+    if from.text("script_file", 256).is_some() {
+        from.complain("script_file", "There is no such input in this workspace.");
+    }
+}
+
+/// What is understood and not done is said, not swallowed.
+fn notices(from: &mut Reader<'_>) -> Vec<String> {
+    let mut notices = Vec::new();
+    let callback = ["callback_url", "webhook_url", "callback"].into_iter().any(|f| from.get(f).is_some());
+    if callback {
+        notices.push("This installation does not send callbacks: poll the job instead.".into());
+    }
+    let credential = ["registry_credential_id", "huggingface_credential_id"];
+    if credential.into_iter().any(|field| from.get(field).is_some()) {
+        notices.push("This installation keeps no credentials: the one you named is not used.".into());
+    }
+    notices
+}
+
+fn metadata(from: &mut Reader<'_>) -> Option<Content> {
+    match from.get("metadata")? {
+        Value::Object(metadata) => {
+            if Value::Object(metadata.clone()).to_string().len() > 16_384 {
+                from.complain("metadata", "Metadata may have 16,384 bytes of JSON.");
+            }
+            Some(metadata.clone())
+        }
+        _ => {
+            from.complain("metadata", "Give metadata as a JSON object.");
+            None
+        }
+    }
+}
+
+struct Reader<'a> {
+    content: &'a Content,
+    constraints: Option<&'a Content>,
+    wrong: Wrong,
+}
+
+impl<'a> Reader<'a> {
+    fn new(content: &'a Content) -> Self {
+        let mut wrong = Wrong::new();
+        let constraints = match content.get("constraints") {
+            Some(Value::Object(nested)) => Some(nested),
+            None | Some(Value::Null) => None,
+            Some(_) => {
+                wrong.insert("constraints".into(), "Give constraints as a JSON object.".into());
+                None
+            }
+        };
+        Self { content, constraints, wrong }
+    }
+
+    /// The first complaint about a field is the one that is told.
+    fn complain(&mut self, field: &str, why: &str) {
+        self.wrong.entry(field.to_owned()).or_insert_with(|| why.to_owned());
+    }
+
+    /// The value, at the top level or under `constraints`; `null` is none.
+    fn get(&self, field: &str) -> Option<&'a Value> {
+        let there = |map: &'a Content| map.get(field).filter(|value| !value.is_null());
+        there(self.content).or_else(|| self.constraints.and_then(there))
+    }
+
+    fn text(&mut self, field: &str, longest: usize) -> Option<String> {
+        match self.get(field)? {
+            Value::String(text) => {
+                let text = text.trim();
+                if text.chars().count() > longest {
+                    self.complain(field, &format!("Use at most {longest} characters."));
+                } else if text.chars().any(char::is_control) {
+                    self.complain(field, "Control characters are not allowed here.");
+                }
+                (!text.is_empty()).then(|| text.to_owned())
+            }
+            _ => {
+                self.complain(field, "This must be text.");
+                None
+            }
+        }
+    }
+
+    fn required_text(&mut self, field: &str, longest: usize, missing: &str) -> String {
+        let text = self.text(field, longest);
+        if text.is_none() {
+            self.complain(field, missing);
+        }
+        text.unwrap_or_default()
+    }
+
+    fn word(&mut self, field: &str, words: &[&str]) -> Option<String> {
+        let word = self.text(field, 40)?;
+        if words.contains(&word.as_str()) {
+            return Some(word);
+        }
+        self.complain(field, &format!("Use one of: {}.", words.join(", ")));
+        None
+    }
+
+    fn texts(&mut self, field: &str, most: usize) -> Vec<String> {
+        let Some(value) = self.get(field) else { return Vec::new() };
+        let texts: Option<Vec<String>> = value.as_array().and_then(|items| {
+            items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+        });
+        match texts {
+            Some(texts) if texts.len() > most => {
+                self.complain(field, &format!("There can be {most} entries at most."));
+                Vec::new()
+            }
+            Some(texts) if field != "args" && texts.iter().any(String::is_empty) => {
+                self.complain(field, "Entries cannot be empty.");
+                Vec::new()
+            }
+            Some(texts) => texts,
+            None => {
+                self.complain(field, "Give an array of text.");
+                Vec::new()
+            }
+        }
+    }
+
+    fn positive(&mut self, field: &str, most: f64) -> Option<f64> {
+        let number = self.get(field)?.as_f64();
+        match number {
+            Some(number) if number > 0.0 && number <= most => Some(number),
+            Some(_) => {
+                self.complain(field, &format!("Give a number above 0 and up to {most}."));
+                None
+            }
+            None => {
+                self.complain(field, "This must be a number.");
+                None
+            }
+        }
+    }
+
+    fn whole(&mut self, field: &str, least: u32, most: u32) -> Option<u32> {
+        let value = self.get(field)?;
+        let number = value.as_u64().and_then(|n| u32::try_from(n).ok());
+        match number {
+            Some(number) if (least..=most).contains(&number) => Some(number),
+            _ => {
+                self.complain(field, &format!("Give a whole number from {least} to {most}."));
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, field: &str) -> Option<bool> {
+        match self.get(field)? {
+            Value::Bool(flag) => Some(*flag),
+            _ => {
+                self.complain(field, "This must be true or false.");
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const DEFAULTS: Defaults = Defaults { time_limit_seconds: 3_600 };
+
+    fn content(more: &Value) -> Content {
+        let mut content = json!({ "name": "a", "image": "host", "workload_type": "batch" });
+        for (field, value) in more.as_object().expect("an object") {
+            content[field] = value.clone();
+        }
+        content.as_object().expect("an object").clone()
+    }
+
+    fn argv(more: &Value) -> Vec<String> {
+        parse(&content(more), DEFAULTS).expect("a job").argv
+    }
+
+    #[test]
+    fn a_command_is_a_program_with_arguments_or_a_line_for_a_shell() {
+        assert_eq!(argv(&json!({ "command": ["python", "-c", "print(1)"] })), ["python", "-c", "print(1)"]);
+        assert_eq!(argv(&json!({ "command": "python", "args": ["x.py", ""] })), ["python", "x.py", ""]);
+        assert_eq!(argv(&json!({ "command": "nvidia-smi" })), ["nvidia-smi"]);
+        assert_eq!(argv(&json!({ "command": "python -c \"print(1)\"" })), ["/bin/sh", "-c", "python -c \"print(1)\""]);
+        assert_eq!(argv(&json!({ "command": "a b", "args": ["c"] })), ["a b", "c"]);
+        let spec = parse(&content(&json!({ "command": ["echo", "it's"] })), DEFAULTS).expect("a job");
+        assert_eq!(spec.command_line, r"echo 'it'\''s'");
+    }
+
+    #[test]
+    fn what_other_clients_send_is_understood_or_ignored() {
+        let spec = parse(
+            &content(&json!({
+                "workload_type": "fine_tuning", "args": [], "environment": { "EMPTY": "" },
+                "constraints": { "max_price_per_hour": 1.25, "region_mode": "strict", "region_preference": "eu" },
+                "resources": { "gpu": "any" }, "prompt": "x", "max_output_tokens": 3, "routing": {},
+                "metadata": { "list": [1, null], "nested": { "a": true } }, "script_files": [], "notes": null,
+            })),
+            DEFAULTS,
+        )
+        .expect("a job");
+        assert_eq!(spec.workload_type, WorkloadType::FineTuning);
+        assert_eq!(spec.routing.max_price_per_hour, Some(Usd::from_micros(1_250_000)));
+        assert_eq!(spec.routing.region_mode, RegionMode::Strict);
+        assert_eq!(spec.environment["EMPTY"], "");
+        assert_eq!(spec.metadata.expect("metadata")["list"], json!([1, null]));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_per_field() {
+        let wrong = json!({
+            "name": "x".repeat(121), "image": "GHCR.io/Moabi/train", "workload_type": "dance",
+            "command": 5, "environment": { "1A": "x" }, "timeout_seconds": 0, "gpu_count": -1,
+            "model_size_gb": "big", "gpu_required": "yes", "optimize_for": "fun",
+            "expected_artifacts": ["/etc/passwd"], "metadata": [], "max_price_per_hour": -2,
+            "input_files": [{ "input_id": "in_1" }],
+        });
+        let Err(Error::Invalid { fields, .. }) = parse(&content(&wrong), DEFAULTS) else {
+            panic!("that cannot be a job");
+        };
+        let expected = wrong.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+        assert_eq!(fields.keys().cloned().collect::<Vec<_>>(), {
+            let mut sorted = expected;
+            sorted.sort();
+            sorted
+        });
+        let none = parse(&Content::new(), DEFAULTS).expect_err("nothing is there");
+        assert_eq!(none.to_string(), "name, image, and workload_type are required");
+    }
+
+    #[test]
+    fn a_part_may_be_incomplete_but_not_wrong() {
+        let part = |value: Value| value.as_object().expect("an object").clone();
+        assert!(check_part(&part(json!({ "name": "a" }))).is_ok());
+        assert!(check_part(&part(json!({ "name": null }))).is_ok());
+        assert!(check_part(&part(json!({ "timeout_seconds": "long" }))).is_err());
+        assert_eq!(
+            missing(&part(json!({ "name": "a" })), DEFAULTS).into_keys().collect::<Vec<_>>(),
+            ["image", "workload_type"]
+        );
+    }
+}

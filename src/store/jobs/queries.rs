@@ -1,0 +1,198 @@
+//! Many jobs at once: lists, the queue, history, sums.
+use super::row::Row;
+use super::{Job, runs};
+use crate::clock::micros;
+use crate::domain::id::{JobId, WorkspaceId};
+use crate::domain::money::Usd;
+use crate::store::{Conn, Error};
+use time::OffsetDateTime;
+
+/// Which jobs of a workspace, and from where on.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// A status word; empty for any.
+    pub status: String,
+    /// Only jobs that have not ended.
+    pub active: bool,
+    /// A workload type; empty for any.
+    pub workload_type: String,
+    /// Part of name, image or id, in any case; empty for any.
+    pub text: String,
+    /// Only jobs older than this one.
+    pub before: Option<(i64, String)>,
+    pub limit: i64,
+}
+
+/// The statement behind every list, for the test that looks at its plan.
+pub const LIST: &str = "SELECT * FROM jobs
+     WHERE workspace = $1 AND ($2 = '' OR status = $2) AND ($3 = '' OR workload_type = $3)
+       AND ($4 = '' OR haystack LIKE $4 ESCAPE '!') AND ($5 = 0 OR ended = 0)
+       AND (created_at, id) < ($6, $7)
+     ORDER BY created_at DESC, id DESC LIMIT $8";
+
+/// Jobs of a workspace, newest first.
+pub async fn list(
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    filter: &Filter,
+) -> Result<Vec<Job>, Error> {
+    let (before_at, before_id) = filter.before.clone().unwrap_or((i64::MAX, String::new()));
+    let rows = sqlx::query_as::<_, Row>(LIST)
+        .bind(workspace.to_string())
+        .bind(&filter.status)
+        .bind(&filter.workload_type)
+        .bind(pattern(&filter.text))
+        .bind(i16::from(filter.active))
+        .bind(before_at)
+        .bind(before_id)
+        .bind(filter.limit)
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter().map(Job::try_from).collect()
+}
+
+/// What LIKE has to look for; its special characters stand for themselves.
+fn pattern(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let text = text.to_lowercase();
+    let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("%{escaped}%")
+}
+
+/// Jobs that wait for capacity, whosever they are, in the order of their turn.
+pub async fn queue(conn: &mut Conn, limit: i64) -> Result<Vec<Job>, Error> {
+    let rows = sqlx::query_as::<_, Row>(
+        "SELECT * FROM jobs WHERE status = 'queued' ORDER BY queued_at, id LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Job::try_from).collect()
+}
+
+/// Jobs that are on a node, whosever they are.
+pub async fn placed(conn: &mut Conn) -> Result<Vec<Job>, Error> {
+    let rows = sqlx::query_as::<_, Row>(
+        "SELECT * FROM jobs WHERE status IN ('assigned', 'running') ORDER BY queued_at, id",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Job::try_from).collect()
+}
+
+/// How many jobs wait in front of this one.
+pub async fn ahead_of(conn: &mut Conn, job: &Job) -> Result<i64, Error> {
+    let (count,): (i64,) = sqlx::query_as(
+        "SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND (queued_at, id) < ($1, $2)",
+    )
+    .bind(job.queued_at.map_or(i64::MAX, micros))
+    .bind(job.id.to_string())
+    .fetch_one(conn)
+    .await?;
+    Ok(count)
+}
+
+/// How many slots are taken.
+pub async fn slots_used(conn: &mut Conn) -> Result<u32, Error> {
+    Ok(u32::try_from(runs::live(conn).await?.len()).unwrap_or(u32::MAX))
+}
+
+/// Seconds that the last completed jobs like this took, in its own workspace.
+pub async fn own_history(
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    likeness: &str,
+) -> Result<Vec<i64>, Error> {
+    let rows: Vec<(i64,)> = sqlx::query_as(
+        "SELECT (completed_at - started_at) / 1000000 FROM jobs
+         WHERE workspace = $1 AND likeness = $2 AND status = 'completed' AND started_at IS NOT NULL
+         ORDER BY completed_at DESC LIMIT 50",
+    )
+    .bind(workspace.to_string())
+    .bind(likeness)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(seconds,)| seconds).collect())
+}
+
+/// Seconds that the last completed jobs of this type took, whosever they were.
+pub async fn type_history(conn: &mut Conn, workload_type: &str) -> Result<Vec<i64>, Error> {
+    let rows: Vec<(i64,)> = sqlx::query_as(
+        "SELECT (completed_at - started_at) / 1000000 FROM jobs
+         WHERE workload_type = $1 AND status = 'completed' AND started_at IS NOT NULL
+         ORDER BY completed_at DESC LIMIT 200",
+    )
+    .bind(workload_type)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(seconds,)| seconds).collect())
+}
+
+/// How many jobs of a workspace have each status, among those that have not
+/// ended or ended since `since`.
+pub async fn counts(
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    since: OffsetDateTime,
+) -> Result<Vec<(String, i64)>, Error> {
+    let rows = sqlx::query_as(
+        "SELECT status, COUNT(*) FROM jobs
+         WHERE workspace = $1 AND (ended = 0 OR completed_at >= $2) GROUP BY status",
+    )
+    .bind(workspace.to_string())
+    .bind(micros(since))
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// What running jobs of a workspace cost per hour, all together.
+pub async fn burn_rate(conn: &mut Conn, workspace: WorkspaceId) -> Result<Usd, Error> {
+    let (sum,): (i64,) = sqlx::query_as(
+        "SELECT CAST(COALESCE(SUM(rate), 0) AS BIGINT) FROM jobs
+         WHERE workspace = $1 AND status = 'running'",
+    )
+    .bind(workspace.to_string())
+    .fetch_one(conn)
+    .await?;
+    Ok(Usd::from_micros(sum))
+}
+
+/// What a workspace paid per day (UTC, days since the epoch) since `since`.
+pub async fn spend_by_day(
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    since: OffsetDateTime,
+) -> Result<Vec<(i64, Usd)>, Error> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT completed_at / 86400000000, CAST(SUM(cost) AS BIGINT) FROM jobs
+         WHERE workspace = $1 AND ended = 1 AND completed_at >= $2 AND cost > 0
+         GROUP BY completed_at / 86400000000 ORDER BY 1",
+    )
+    .bind(workspace.to_string())
+    .bind(micros(since))
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(day, sum)| (day, Usd::from_micros(sum))).collect())
+}
+
+/// What a workspace ever paid for jobs.
+pub async fn spent(conn: &mut Conn, workspace: WorkspaceId) -> Result<Usd, Error> {
+    let (sum,): (i64,) = sqlx::query_as(
+        "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM jobs WHERE workspace = $1",
+    )
+    .bind(workspace.to_string())
+    .fetch_one(conn)
+    .await?;
+    Ok(Usd::from_micros(sum))
+}
+
+/// The ids of the jobs of these states that a worker has to look after.
+pub async fn unfinished(conn: &mut Conn) -> Result<Vec<JobId>, Error> {
+    let rows: Vec<(String,)> = sqlx::query_as("SELECT id FROM jobs WHERE ended = 0")
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().filter_map(|(id,)| id.parse().ok()).collect())
+}
