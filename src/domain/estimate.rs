@@ -177,7 +177,10 @@ impl Estimate {
     #[must_use]
     pub fn cost(&self) -> (Usd, Usd) {
         let rate = self.rate();
-        (rate.at_most_for_seconds(self.runtime.low), rate.at_most_for_seconds(self.runtime.high))
+        (
+            rate.at_most_for_seconds(self.runtime.low),
+            rate.at_most_for_seconds(self.runtime.high),
+        )
     }
 
     #[must_use]
@@ -188,7 +191,10 @@ impl Estimate {
             cost_high,
             runtime: self.runtime,
             wait: self.wait,
-            relaxed: self.placement.as_ref().map_or_else(Vec::new, |p| p.relaxed.clone()),
+            relaxed: self
+                .placement
+                .as_ref()
+                .map_or_else(Vec::new, |p| p.relaxed.clone()),
             warnings: self
                 .checks
                 .iter()

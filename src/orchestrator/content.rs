@@ -39,11 +39,21 @@ pub(super) fn parse(content: &Content, defaults: Defaults) -> Result<JobSpec, Er
     let message = if missing {
         "name, image, and workload_type are required".to_owned()
     } else if wrong.len() == 1 {
-        wrong.iter().map(|(field, why)| format!("{field}: {why}")).collect()
+        wrong
+            .iter()
+            .map(|(field, why)| format!("{field}: {why}"))
+            .collect()
     } else {
-        format!("{} fields need another look: {}.", wrong.len(), wrong.keys().cloned().collect::<Vec<_>>().join(", "))
+        format!(
+            "{} fields need another look: {}.",
+            wrong.len(),
+            wrong.keys().cloned().collect::<Vec<_>>().join(", ")
+        )
     };
-    Err(Error::Invalid { message, fields: wrong })
+    Err(Error::Invalid {
+        message,
+        fields: wrong,
+    })
 }
 
 /// A part of a job: what is there has to be right, what is missing may be.
@@ -52,13 +62,21 @@ pub(super) fn parse(content: &Content, defaults: Defaults) -> Result<JobSpec, Er
 ///
 /// Everything that is wrong.
 pub(super) fn check_part(part: &Content) -> Result<(), Error> {
-    let (_, mut wrong) = read(part, Defaults { time_limit_seconds: 1 });
+    let (_, mut wrong) = read(
+        part,
+        Defaults {
+            time_limit_seconds: 1,
+        },
+    );
     wrong.retain(|field, _| !absent(part, field));
     if wrong.is_empty() {
         return Ok(());
     }
     let message = wrong.values().next().cloned().unwrap_or_default();
-    Err(Error::Invalid { message, fields: wrong })
+    Err(Error::Invalid {
+        message,
+        fields: wrong,
+    })
 }
 
 /// What still keeps this content from being a job, per field.
@@ -101,7 +119,10 @@ fn workload_type(from: &mut Reader<'_>) -> WorkloadType {
     let word = from.required_text("workload_type", 40, "Choose a workload type.");
     WorkloadType::named(&word).unwrap_or_else(|| {
         if !word.is_empty() {
-            from.complain("workload_type", "Use inference, training, fine-tuning or batch.");
+            from.complain(
+                "workload_type",
+                "Use inference, training, fine-tuning or batch.",
+            );
         }
         WorkloadType::Batch
     })
@@ -119,7 +140,10 @@ fn image(from: &mut Reader<'_>) -> String {
         && !repository.contains(|c: char| c.is_ascii_uppercase())
         && image.starts_with(|c: char| c.is_ascii_alphanumeric());
     if !image.is_empty() && !well_formed {
-        from.complain("image", "Use lower-case letters, digits and . / : _ - as in ghcr.io/org/app:tag.");
+        from.complain(
+            "image",
+            "Use lower-case letters, digits and . / : _ - as in ghcr.io/org/app:tag.",
+        );
     }
     image
 }
@@ -136,7 +160,9 @@ fn command(from: &mut Reader<'_>) -> (Vec<String>, String) {
             text.trim().to_owned(),
         ),
         Some(Value::String(text)) => {
-            let argv: Vec<String> = std::iter::once(text.trim().to_owned()).chain(args).collect();
+            let argv: Vec<String> = std::iter::once(text.trim().to_owned())
+                .chain(args)
+                .collect();
             let line = shell_words(&argv);
             (argv, line)
         }
@@ -147,7 +173,10 @@ fn command(from: &mut Reader<'_>) -> (Vec<String>, String) {
             (argv, line)
         }
         Some(_) => {
-            from.complain("command", "Give the command as text, or as an array of text.");
+            from.complain(
+                "command",
+                "Give the command as text, or as an array of text.",
+            );
             (Vec::new(), String::new())
         }
     };
@@ -185,7 +214,10 @@ fn environment(from: &mut Reader<'_>) -> BTreeMap<String, String> {
         return BTreeMap::new();
     };
     let Value::Object(pairs) = value else {
-        from.complain("environment", "Give the environment as an object of names and text values.");
+        from.complain(
+            "environment",
+            "Give the environment as an object of names and text values.",
+        );
         return BTreeMap::new();
     };
     let mut environment = BTreeMap::new();
@@ -223,7 +255,10 @@ fn resources(from: &mut Reader<'_>) -> Resources {
         disk_gb: from.positive("disk_gb", 1_000_000.0),
         memory_gb: from.positive("memory_gb", 100_000.0),
         cpus: from.whole("cpu_count", 1, 1_024),
-        gpu_required: from.flag("gpu_required").or_else(|| from.flag("requires_gpu")).unwrap_or(false),
+        gpu_required: from
+            .flag("gpu_required")
+            .or_else(|| from.flag("requires_gpu"))
+            .unwrap_or(false),
         gpu_count: count.filter(|n| *n > 0),
         min_vram_gb: from.positive("min_vram_gb", 100_000.0),
         gpu_type: from.text("gpu_type", 80),
@@ -232,9 +267,9 @@ fn resources(from: &mut Reader<'_>) -> Resources {
 
 fn routing(from: &mut Reader<'_>) -> Routing {
     Routing {
-        max_price_per_hour: from.positive("max_price_per_hour", 1e6).and_then(|dollars| {
-            serde_json::from_value::<Usd>(Value::from(dollars)).ok()
-        }),
+        max_price_per_hour: from
+            .positive("max_price_per_hour", 1e6)
+            .and_then(|dollars| serde_json::from_value::<Usd>(Value::from(dollars)).ok()),
         preferred_gpu_family: from.text("preferred_gpu_family", 80),
         avoid_gpu_families: from.texts("avoid_gpu_families", 50),
         gpu_class: from.word("gpu_class", &["consumer", "datacenter"]),
@@ -245,7 +280,10 @@ fn routing(from: &mut Reader<'_>) -> Routing {
         },
         latency_priority: level(from, "latency_priority"),
         cost_priority: level(from, "cost_priority"),
-        optimize_for: match from.word("optimize_for", &["cost", "speed", "balanced"]).as_deref() {
+        optimize_for: match from
+            .word("optimize_for", &["cost", "speed", "balanced"])
+            .as_deref()
+        {
             Some("cost") => OptimizeFor::Cost,
             Some("speed") => OptimizeFor::Speed,
             _ => OptimizeFor::Balanced,
@@ -264,12 +302,16 @@ fn level(from: &mut Reader<'_>, field: &'static str) -> Level {
 fn expected_artifacts(from: &mut Reader<'_>) -> Vec<String> {
     let paths = from.texts("expected_artifacts", 200);
     let inside = |path: &String| {
-        path.strip_prefix("/workspace/artifacts/").is_some_and(|rest| {
-            !rest.is_empty() && rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
-        })
+        path.strip_prefix("/workspace/artifacts/")
+            .is_some_and(|rest| {
+                !rest.is_empty() && rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
+            })
     };
     if !paths.iter().all(inside) {
-        from.complain("expected_artifacts", "Give absolute paths under /workspace/artifacts/.");
+        from.complain(
+            "expected_artifacts",
+            "Give absolute paths under /workspace/artifacts/.",
+        );
     }
     paths
 }
@@ -280,7 +322,9 @@ fn inputs(from: &mut Reader<'_>) {
         match from.get(field) {
             None => {}
             Some(Value::Array(items)) if items.is_empty() => {}
-            Some(Value::Array(_)) => from.complain(field, "There is no such input in this workspace."),
+            Some(Value::Array(_)) => {
+                from.complain(field, "There is no such input in this workspace.")
+            }
             Some(_) => from.complain(field, "Give an array of {\"input_id\": …}."),
         }
     }
@@ -292,13 +336,19 @@ fn inputs(from: &mut Reader<'_>) {
 /// What is understood and not done is said, not swallowed.
 fn notices(from: &mut Reader<'_>) -> Vec<String> {
     let mut notices = Vec::new();
-    let callback = ["callback_url", "webhook_url", "callback"].into_iter().any(|f| from.get(f).is_some());
+    let callback = ["callback_url", "webhook_url", "callback"]
+        .into_iter()
+        .any(|f| from.get(f).is_some());
     if callback {
         notices.push("This installation does not send callbacks: poll the job instead.".into());
     }
     let credential = ["registry_credential_id", "huggingface_credential_id"];
-    if credential.into_iter().any(|field| from.get(field).is_some()) {
-        notices.push("This installation keeps no credentials: the one you named is not used.".into());
+    if credential
+        .into_iter()
+        .any(|field| from.get(field).is_some())
+    {
+        notices
+            .push("This installation keeps no credentials: the one you named is not used.".into());
     }
     notices
 }
@@ -331,16 +381,25 @@ impl<'a> Reader<'a> {
             Some(Value::Object(nested)) => Some(nested),
             None | Some(Value::Null) => None,
             Some(_) => {
-                wrong.insert("constraints".into(), "Give constraints as a JSON object.".into());
+                wrong.insert(
+                    "constraints".into(),
+                    "Give constraints as a JSON object.".into(),
+                );
                 None
             }
         };
-        Self { content, constraints, wrong }
+        Self {
+            content,
+            constraints,
+            wrong,
+        }
     }
 
     /// The first complaint about a field is the one that is told.
     fn complain(&mut self, field: &str, why: &str) {
-        self.wrong.entry(field.to_owned()).or_insert_with(|| why.to_owned());
+        self.wrong
+            .entry(field.to_owned())
+            .or_insert_with(|| why.to_owned());
     }
 
     /// The value, at the top level or under `constraints`; `null` is none.
@@ -385,9 +444,14 @@ impl<'a> Reader<'a> {
     }
 
     fn texts(&mut self, field: &str, most: usize) -> Vec<String> {
-        let Some(value) = self.get(field) else { return Vec::new() };
+        let Some(value) = self.get(field) else {
+            return Vec::new();
+        };
         let texts: Option<Vec<String>> = value.as_array().and_then(|items| {
-            items.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+            items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect()
         });
         match texts {
             Some(texts) if texts.len() > most => {
@@ -427,7 +491,10 @@ impl<'a> Reader<'a> {
         match number {
             Some(number) if (least..=most).contains(&number) => Some(number),
             _ => {
-                self.complain(field, &format!("Give a whole number from {least} to {most}."));
+                self.complain(
+                    field,
+                    &format!("Give a whole number from {least} to {most}."),
+                );
                 None
             }
         }
@@ -449,7 +516,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const DEFAULTS: Defaults = Defaults { time_limit_seconds: 3_600 };
+    const DEFAULTS: Defaults = Defaults {
+        time_limit_seconds: 3_600,
+    };
 
     fn content(more: &Value) -> Content {
         let mut content = json!({ "name": "a", "image": "host", "workload_type": "batch" });
@@ -465,12 +534,25 @@ mod tests {
 
     #[test]
     fn a_command_is_a_program_with_arguments_or_a_line_for_a_shell() {
-        assert_eq!(argv(&json!({ "command": ["python", "-c", "print(1)"] })), ["python", "-c", "print(1)"]);
-        assert_eq!(argv(&json!({ "command": "python", "args": ["x.py", ""] })), ["python", "x.py", ""]);
+        assert_eq!(
+            argv(&json!({ "command": ["python", "-c", "print(1)"] })),
+            ["python", "-c", "print(1)"]
+        );
+        assert_eq!(
+            argv(&json!({ "command": "python", "args": ["x.py", ""] })),
+            ["python", "x.py", ""]
+        );
         assert_eq!(argv(&json!({ "command": "nvidia-smi" })), ["nvidia-smi"]);
-        assert_eq!(argv(&json!({ "command": "python -c \"print(1)\"" })), ["/bin/sh", "-c", "python -c \"print(1)\""]);
-        assert_eq!(argv(&json!({ "command": "a b", "args": ["c"] })), ["a b", "c"]);
-        let spec = parse(&content(&json!({ "command": ["echo", "it's"] })), DEFAULTS).expect("a job");
+        assert_eq!(
+            argv(&json!({ "command": "python -c \"print(1)\"" })),
+            ["/bin/sh", "-c", "python -c \"print(1)\""]
+        );
+        assert_eq!(
+            argv(&json!({ "command": "a b", "args": ["c"] })),
+            ["a b", "c"]
+        );
+        let spec =
+            parse(&content(&json!({ "command": ["echo", "it's"] })), DEFAULTS).expect("a job");
         assert_eq!(spec.command_line, r"echo 'it'\''s'");
     }
 
@@ -487,7 +569,10 @@ mod tests {
         )
         .expect("a job");
         assert_eq!(spec.workload_type, WorkloadType::FineTuning);
-        assert_eq!(spec.routing.max_price_per_hour, Some(Usd::from_micros(1_250_000)));
+        assert_eq!(
+            spec.routing.max_price_per_hour,
+            Some(Usd::from_micros(1_250_000))
+        );
         assert_eq!(spec.routing.region_mode, RegionMode::Strict);
         assert_eq!(spec.environment["EMPTY"], "");
         assert_eq!(spec.metadata.expect("metadata")["list"], json!([1, null]));
@@ -505,14 +590,22 @@ mod tests {
         let Err(Error::Invalid { fields, .. }) = parse(&content(&wrong), DEFAULTS) else {
             panic!("that cannot be a job");
         };
-        let expected = wrong.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+        let expected = wrong
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>();
         assert_eq!(fields.keys().cloned().collect::<Vec<_>>(), {
             let mut sorted = expected;
             sorted.sort();
             sorted
         });
         let none = parse(&Content::new(), DEFAULTS).expect_err("nothing is there");
-        assert_eq!(none.to_string(), "name, image, and workload_type are required");
+        assert_eq!(
+            none.to_string(),
+            "name, image, and workload_type are required"
+        );
     }
 
     #[test]
@@ -522,7 +615,9 @@ mod tests {
         assert!(check_part(&part(json!({ "name": null }))).is_ok());
         assert!(check_part(&part(json!({ "timeout_seconds": "long" }))).is_err());
         assert_eq!(
-            missing(&part(json!({ "name": "a" })), DEFAULTS).into_keys().collect::<Vec<_>>(),
+            missing(&part(json!({ "name": "a" })), DEFAULTS)
+                .into_keys()
+                .collect::<Vec<_>>(),
             ["image", "workload_type"]
         );
     }

@@ -1,21 +1,28 @@
 //! The orchestrator: use cases behind the HTTP contract of [`crate::api`].
 mod caller;
 mod content;
+mod drafts;
 mod error;
+mod estimates;
 mod hub;
+mod jobs;
+mod lifecycle;
+mod overview;
 mod route;
+pub mod workers;
 
 pub use caller::Caller;
 pub use error::Error;
 pub use hub::{Change, Hub};
 
 use crate::clock::Clock;
-use crate::domain::id::Id;
+use crate::domain::id::{Id, JobId};
 use crate::domain::money::Usd;
 use crate::engine::{Engine, Network};
 use crate::store::Store;
 use axum::Router;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +78,8 @@ struct Shared {
     mail: Notify,
     /// Password hashing takes 19 MiB and 15 ms of a core each.
     hashing: Semaphore,
+    /// Runs that a task of this process looks after.
+    watched: Mutex<HashSet<(JobId, u32)>>,
     shutdown: CancellationToken,
 }
 
@@ -94,6 +103,7 @@ impl State {
             work: Notify::new(),
             mail: Notify::new(),
             hashing: Semaphore::new(2),
+            watched: Mutex::default(),
             shutdown,
         }))
     }
@@ -140,5 +150,9 @@ impl State {
 
 /// One line per endpoint, in the order of the table in [`crate::api`].
 pub fn router(state: State) -> Router {
-    Router::new().with_state(state)
+    Router::new()
+        .merge(jobs::routes())
+        .merge(drafts::routes())
+        .merge(overview::routes())
+        .with_state(state)
 }

@@ -133,13 +133,14 @@ pub async fn acknowledge(conn: &mut Conn, id: DraftId, seen: Acknowledged) -> Re
 ///
 /// [`Error::Stale`] if it has changed or was submitted meanwhile.
 pub async fn submit(conn: &mut Conn, id: DraftId, version: i64, job: JobId) -> Result<(), Error> {
-    let updated =
-        sqlx::query("UPDATE job_drafts SET job = $1 WHERE id = $2 AND version = $3 AND job IS NULL")
-            .bind(job.to_string())
-            .bind(id.to_string())
-            .bind(version)
-            .execute(conn)
-            .await?;
+    let updated = sqlx::query(
+        "UPDATE job_drafts SET job = $1 WHERE id = $2 AND version = $3 AND job IS NULL",
+    )
+    .bind(job.to_string())
+    .bind(id.to_string())
+    .bind(version)
+    .execute(conn)
+    .await?;
     fresh(updated.rows_affected(), id)
 }
 
@@ -165,7 +166,10 @@ pub async fn sweep(conn: &mut Conn, before: OffsetDateTime) -> Result<u64, Error
 fn fresh(rows: u64, id: DraftId) -> Result<(), Error> {
     match rows {
         1 => Ok(()),
-        _ => Err(Error::Stale { table: "job_drafts", id: id.to_string() }),
+        _ => Err(Error::Stale {
+            table: "job_drafts",
+            id: id.to_string(),
+        }),
     }
 }
 
@@ -192,7 +196,9 @@ impl TryFrom<Row> for Draft {
         let wrong = |why: &str| corrupt("job_drafts", &row.id, why);
         let acknowledged = match (&row.acknowledged_estimate, row.acknowledged_version) {
             (Some(estimate), Some(version)) => Some(Acknowledged {
-                estimate: estimate.parse().map_err(|_| wrong("acknowledged_estimate"))?,
+                estimate: estimate
+                    .parse()
+                    .map_err(|_| wrong("acknowledged_estimate"))?,
                 version,
                 without_estimate: row.without_estimate != 0,
             }),
@@ -204,7 +210,12 @@ impl TryFrom<Row> for Draft {
             workspace: row.workspace.parse().map_err(|_| wrong("workspace"))?,
             account: row.account.parse().map_err(|_| wrong("account"))?,
             content: serde_json::from_str(&row.content).map_err(|_| wrong("content"))?,
-            job: row.job.as_deref().map(str::parse).transpose().map_err(|_| wrong("job"))?,
+            job: row
+                .job
+                .as_deref()
+                .map(str::parse)
+                .transpose()
+                .map_err(|_| wrong("job"))?,
             acknowledged,
             version: row.version,
             created_at: from_micros(row.created_at),

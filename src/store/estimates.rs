@@ -109,7 +109,9 @@ impl TryFrom<Row> for Estimate {
             _ => return Err(wrong("unknown state")),
         };
         let draft = match (&row.draft, row.draft_version) {
-            (Some(draft), Some(version)) => Some((draft.parse().map_err(|_| wrong("draft"))?, version)),
+            (Some(draft), Some(version)) => {
+                Some((draft.parse().map_err(|_| wrong("draft"))?, version))
+            }
             (None, None) => None,
             _ => return Err(wrong("half a draft")),
         };

@@ -7,6 +7,7 @@ pub mod drafts;
 pub mod estimates;
 pub mod idempotency;
 pub mod jobs;
+pub mod ledger;
 mod triggers;
 
 use futures_util::future::BoxFuture;

@@ -62,7 +62,12 @@ pub(super) async fn append(
 }
 
 /// Events after number `after`, oldest first.
-pub async fn list(conn: &mut Conn, job: JobId, after: i64, limit: i64) -> Result<Vec<Event>, Error> {
+pub async fn list(
+    conn: &mut Conn,
+    job: JobId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Event>, Error> {
     let rows = sqlx::query_as::<_, Row>(
         "SELECT seq, kind, phase, title, message, source, level, created_at
          FROM job_events WHERE job = $1 AND seq > $2 ORDER BY seq LIMIT $3",

@@ -77,8 +77,9 @@ pub async fn append(
 }
 
 fn insert_of(rows: usize) -> String {
-    let mut sql =
-        String::from("INSERT INTO job_logs (job, entry, stream, message, truncated, created_at) VALUES ");
+    let mut sql = String::from(
+        "INSERT INTO job_logs (job, entry, stream, message, truncated, created_at) VALUES ",
+    );
     for row in 0..rows {
         let n = row * 6;
         let comma = if row == 0 { "" } else { ", " };
@@ -117,7 +118,12 @@ pub async fn page(
 }
 
 /// The last lines, oldest first; of every stream if `stream` is empty.
-pub async fn tail(conn: &mut Conn, job: JobId, limit: i64, stream: &str) -> Result<Vec<Line>, Error> {
+pub async fn tail(
+    conn: &mut Conn,
+    job: JobId,
+    limit: i64,
+    stream: &str,
+) -> Result<Vec<Line>, Error> {
     let rows = sqlx::query_as::<_, Row>(
         "SELECT entry, stream, message, truncated, created_at FROM job_logs
          WHERE job = $1 AND ($2 = '' OR stream = $2) ORDER BY entry DESC LIMIT $3",

@@ -55,8 +55,14 @@ impl Job {
     #[must_use]
     pub const fn exit_code(&self) -> Option<i32> {
         match &self.state {
-            State::Ended { outcome: Outcome::Completed, .. } => Some(0),
-            State::Ended { outcome: Outcome::Failed(Failure::Exit(code)), .. } => Some(*code),
+            State::Ended {
+                outcome: Outcome::Completed,
+                ..
+            } => Some(0),
+            State::Ended {
+                outcome: Outcome::Failed(Failure::Exit(code)),
+                ..
+            } => Some(*code),
             _ => None,
         }
     }
@@ -136,7 +142,10 @@ pub async fn update(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result
     .execute(conn)
     .await?;
     if updated.rows_affected() != 1 {
-        return Err(Error::Stale { table: "jobs", id: job.id.to_string() });
+        return Err(Error::Stale {
+            table: "jobs",
+            id: job.id.to_string(),
+        });
     }
     job.last_event = last_event;
     job.version += 1;

@@ -57,7 +57,10 @@ fn pattern(text: &str) -> String {
         return String::new();
     }
     let text = text.to_lowercase();
-    let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    let escaped = text
+        .replace('!', "!!")
+        .replace('%', "!%")
+        .replace('_', "!_");
     format!("%{escaped}%")
 }
 
@@ -175,7 +178,10 @@ pub async fn spend_by_day(
     .bind(micros(since))
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|(day, sum)| (day, Usd::from_micros(sum))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(day, sum)| (day, Usd::from_micros(sum)))
+        .collect())
 }
 
 /// What a workspace ever paid for jobs.
@@ -194,5 +200,8 @@ pub async fn unfinished(conn: &mut Conn) -> Result<Vec<JobId>, Error> {
     let rows: Vec<(String,)> = sqlx::query_as("SELECT id FROM jobs WHERE ended = 0")
         .fetch_all(conn)
         .await?;
-    Ok(rows.into_iter().filter_map(|(id,)| id.parse().ok()).collect())
+    Ok(rows
+        .into_iter()
+        .filter_map(|(id,)| id.parse().ok())
+        .collect())
 }

@@ -18,7 +18,10 @@ pub(super) struct Columns {
 impl Columns {
     pub(super) fn of(job: &Job) -> Self {
         let failure = match &job.state {
-            State::Ended { outcome: Outcome::Failed(failure), .. } => Some(failure),
+            State::Ended {
+                outcome: Outcome::Failed(failure),
+                ..
+            } => Some(failure),
             _ => None,
         };
         let signal = match failure {
@@ -86,31 +89,52 @@ impl Row {
             Status::Pending => State::Pending,
             Status::Queued => State::Queued,
             Status::Assigned if stopping => State::Stopping { since: None },
-            Status::Assigned => {
-                State::Assigned { step: phase.ok_or_else(|| self.wrong("assigned without a phase"))? }
-            }
+            Status::Assigned => State::Assigned {
+                step: phase.ok_or_else(|| self.wrong("assigned without a phase"))?,
+            },
             Status::Running => {
                 let since = since.ok_or_else(|| self.wrong("running without a start"))?;
-                if stopping { State::Stopping { since: Some(since) } } else { State::Running { since } }
+                if stopping {
+                    State::Stopping { since: Some(since) }
+                } else {
+                    State::Running { since }
+                }
             }
-            Status::Completed => State::Ended { outcome: Outcome::Completed, since },
-            Status::Cancelled => State::Ended { outcome: Outcome::Cancelled, since },
+            Status::Completed => State::Ended {
+                outcome: Outcome::Completed,
+                since,
+            },
+            Status::Cancelled => State::Ended {
+                outcome: Outcome::Cancelled,
+                since,
+            },
             Status::Rejected => State::Ended {
                 outcome: Outcome::Rejected(self.status_reason.clone().unwrap_or_default()),
                 since,
             },
-            Status::Failed => State::Ended { outcome: Outcome::Failed(self.failure()?), since },
+            Status::Failed => State::Ended {
+                outcome: Outcome::Failed(self.failure()?),
+                since,
+            },
         })
     }
 
     fn failure(&self) -> Result<Failure, Error> {
         let number = |value: Option<i64>, what: &str| {
-            value.and_then(|n| i32::try_from(n).ok()).ok_or_else(|| self.wrong(what))
+            value
+                .and_then(|n| i32::try_from(n).ok())
+                .ok_or_else(|| self.wrong(what))
         };
         let why = || self.status_reason.clone().unwrap_or_default();
         match self.failure_code.as_deref() {
-            Some("EXIT_CODE") => Ok(Failure::Exit(number(self.exit_code, "failed without an exit code")?)),
-            Some("SIGNAL") => Ok(Failure::Signal(number(self.signal, "killed without a signal")?)),
+            Some("EXIT_CODE") => Ok(Failure::Exit(number(
+                self.exit_code,
+                "failed without an exit code",
+            )?)),
+            Some("SIGNAL") => Ok(Failure::Signal(number(
+                self.signal,
+                "killed without a signal",
+            )?)),
             Some("OUT_OF_MEMORY") => Ok(Failure::OutOfMemory),
             Some("TIME_LIMIT") => Ok(Failure::TimeLimit),
             Some("NODE_LOST") => Ok(Failure::Lost(why())),

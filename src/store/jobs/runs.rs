@@ -36,7 +36,12 @@ pub async fn intend(
 }
 
 /// Says that the engine has taken it.
-pub async fn submitted(conn: &mut Conn, job: JobId, attempt: u32, handle: &str) -> Result<(), Error> {
+pub async fn submitted(
+    conn: &mut Conn,
+    job: JobId,
+    attempt: u32,
+    handle: &str,
+) -> Result<(), Error> {
     sqlx::query(
         "UPDATE runs SET handle = $1, state = 'submitted'
          WHERE job = $2 AND attempt = $3 AND state = 'intent'",
@@ -70,11 +75,13 @@ pub async fn ended(
 
 /// Says that the engine has removed it.
 pub async fn forgotten(conn: &mut Conn, job: JobId, attempt: u32) -> Result<(), Error> {
-    sqlx::query("UPDATE runs SET state = 'forgotten' WHERE job = $1 AND attempt = $2 AND state = 'ended'")
-        .bind(job.to_string())
-        .bind(i64::from(attempt))
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "UPDATE runs SET state = 'forgotten' WHERE job = $1 AND attempt = $2 AND state = 'ended'",
+    )
+    .bind(job.to_string())
+    .bind(i64::from(attempt))
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -125,8 +132,12 @@ impl TryFrom<Row> for Run {
 
     fn try_from(row: Row) -> Result<Self, Error> {
         Ok(Self {
-            job: row.job.parse().map_err(|_| corrupt("runs", &row.job, "job"))?,
-            attempt: u32::try_from(row.attempt).map_err(|_| corrupt("runs", &row.job, "attempt"))?,
+            job: row
+                .job
+                .parse()
+                .map_err(|_| corrupt("runs", &row.job, "job"))?,
+            attempt: u32::try_from(row.attempt)
+                .map_err(|_| corrupt("runs", &row.job, "attempt"))?,
             handle: row.handle,
             log_cursor: row.log_cursor,
         })

@@ -1,0 +1,396 @@
+//! From a job and the grid as it is to an estimate, in the words of the contract.
+use super::content::{self, Defaults};
+use super::route::{Call, Cx};
+use super::{Error, State};
+use crate::api::jobs as wire;
+use crate::api::{self, EstimateJob};
+use crate::clock::micros;
+use crate::domain::estimate::{self, Check, Estimate, Images, Offer, Snapshot};
+use crate::domain::id::{EstimateId, WorkspaceId};
+use crate::domain::job;
+use crate::domain::money::Usd;
+use crate::domain::spec::JobSpec;
+use crate::engine;
+use crate::store::Conn;
+use crate::store::jobs::{Job, queries};
+use sha2::{Digest as _, Sha256};
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// An estimate can be acknowledged for this long.
+pub(super) const VALID_FOR: time::Duration = time::Duration::minutes(5);
+/// A grid that does not say what it has for this long is unavailable.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(10);
+/// Jobs in front that a dry run looks at.
+const QUEUE_LOOKED_AT: i64 = 500;
+
+pub(super) async fn estimate(cx: Cx, call: Call<EstimateJob>) -> Result<wire::Estimate, Error> {
+    let spec = content::parse(&with_estimate_defaults(call.body), defaults(&cx))?;
+    let snapshot = snapshot(&cx, cx.caller.workspace, &spec).await?;
+    let found = estimate::estimate(&spec, &snapshot);
+    Ok(reply(&spec, &found, cx.id(), cx.now()))
+}
+
+/// An estimate needs neither name nor image nor command.
+fn with_estimate_defaults(mut content: wire::Content) -> wire::Content {
+    for (field, value) in [("name", "estimate"), ("image", "host")] {
+        let given = content.get(field).is_some_and(|value| !value.is_null());
+        if !given {
+            content.insert(field.into(), value.into());
+            if field == "image" && !content.contains_key("command") {
+                content.insert("command".into(), "true".into());
+            }
+        }
+    }
+    content
+}
+
+pub(super) fn defaults(state: &State) -> Defaults {
+    let seconds = state.config().default_time_limit.as_secs();
+    Defaults {
+        time_limit_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+    }
+}
+
+/// What jobs that take about as long have in common.
+pub(super) fn likeness(spec: &JobSpec) -> String {
+    let mut hash = Sha256::new();
+    hash.update(spec.image.as_bytes());
+    for word in &spec.argv {
+        hash.update([0]);
+        hash.update(word.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// The machines as the engine knows them.
+///
+/// # Errors
+///
+/// [`Error::Unavailable`] if it does not answer.
+pub(super) async fn nodes(state: &State) -> Result<Vec<engine::Node>, Error> {
+    match tokio::time::timeout(ENGINE_PATIENCE, state.engine().nodes()).await {
+        Ok(Ok(nodes)) => Ok(nodes),
+        Ok(Err(error)) => Err(Error::Unavailable(format!(
+            "The machines cannot be asked: {error}."
+        ))),
+        Err(_) => Err(Error::Unavailable("The machines do not answer.".into())),
+    }
+}
+
+/// Everything that an estimate looks at, read now.
+pub(super) async fn snapshot(
+    state: &State,
+    workspace: WorkspaceId,
+    spec: &JobSpec,
+) -> Result<Snapshot, Error> {
+    let nodes = nodes(state).await?;
+    let mut conn = state.store().read().await?;
+    let mut snapshot = capacity(state, &mut conn, &nodes).await?;
+    snapshot.own = queries::own_history(&mut conn, workspace, &likeness(spec)).await?;
+    snapshot.everyone = queries::type_history(&mut conn, spec.workload_type.name()).await?;
+    for waiting in queries::queue(&mut conn, QUEUE_LOOKED_AT).await? {
+        snapshot
+            .ahead
+            .push((waiting.quote.runtime.low, waiting.quote.runtime.high));
+    }
+    Ok(snapshot)
+}
+
+/// The offers, and what runs on them.
+pub(super) async fn capacity(
+    state: &State,
+    conn: &mut Conn,
+    nodes: &[engine::Node],
+) -> Result<Snapshot, Error> {
+    let used = queries::slots_used(conn).await?;
+    let now = state.now();
+    let running = queries::placed(conn)
+        .await?
+        .iter()
+        .map(|job| remaining(job, now))
+        .collect();
+    let config = state.config();
+    let offers = nodes
+        .iter()
+        .filter(|node| node.up)
+        .map(|node| offer(state, node, used))
+        .collect();
+    let longest = config.longest_time_limit.as_secs();
+    Ok(Snapshot {
+        offers,
+        running,
+        longest_seconds: u32::try_from(longest).unwrap_or(u32::MAX),
+        ..Snapshot::default()
+    })
+}
+
+fn offer(state: &State, node: &engine::Node, used: u32) -> Offer {
+    let config = state.config();
+    let gpu = node.gpus.first();
+    Offer {
+        node: node.name.clone(),
+        gpu_family: gpu.map(|gpu| gpu.family.clone()),
+        gpu_class: None,
+        vram_gb: gpu.map_or(0.0, |gpu| gigabytes(gpu.memory_bytes)),
+        gpus: u32::try_from(node.gpus.len()).unwrap_or(u32::MAX),
+        region: None,
+        rate: config.hourly_rate,
+        cpus: node.cpus,
+        memory_gb: gigabytes(node.memory_bytes),
+        slots: config.slots,
+        free: config.slots.saturating_sub(used),
+        images: if config.ignore_images {
+            Images::Ignored
+        } else {
+            Images::HostOnly
+        },
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a size for people and for comparing"
+)]
+pub(super) fn gigabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e9
+}
+
+/// Expected seconds until a placed job ends: at best, at worst.
+fn remaining(job: &Job, now: OffsetDateTime) -> (i64, i64) {
+    let limit = i64::from(job.spec.time_limit_seconds);
+    if job.state.phase() == Some(job::Phase::Stopping) {
+        return (0, 15);
+    }
+    let run = job
+        .state
+        .since()
+        .map_or(0, |since| (now - since).whole_seconds());
+    let low = (job.quote.runtime.low - run).max(0);
+    // One that has outrun its estimate can only be bounded by its limit.
+    let high = if run > job.quote.runtime.high {
+        limit
+    } else {
+        job.quote.runtime.high
+    };
+    (low, (high - run).max(low))
+}
+
+/// The estimate as it goes over the wire.
+pub(super) fn reply(
+    spec: &JobSpec,
+    found: &Estimate,
+    id: EstimateId,
+    now: OffsetDateTime,
+) -> wire::Estimate {
+    let quote = found.quote();
+    let rate = found.rate();
+    let placed = found.placement.as_ref();
+    let offer = placed.map(|placement| &placement.offer);
+    let candidates = placed.map_or(0, |placement| placement.candidates);
+    let free_now = placed.is_some_and(|placement| placement.free_now);
+    let blocked: Vec<Check> = found
+        .checks
+        .iter()
+        .filter(|c| c.is_blocked())
+        .cloned()
+        .collect();
+    let reason = blocked.first().map(|check| sentence(check));
+    let gpu = offer.and_then(|offer| offer.gpu_family.clone());
+    let cost_high = placed.map(|_| quote.cost_high);
+    wire::Estimate {
+        estimate_id: id,
+        available: found.can_submit(),
+        can_submit: found.can_submit(),
+        estimated_cost_usd: cost_high,
+        estimated_cost_min_usd: quote.cost_low,
+        estimated_cost_max_usd: quote.cost_high,
+        estimated_hourly_rate_usd: rate,
+        hold_usd: hold(spec, rate),
+        estimated_runtime_min_minutes: minutes(found.runtime.low),
+        estimated_runtime_max_minutes: minutes(found.runtime.high),
+        estimated_runtime_min_seconds: found.runtime.low,
+        estimated_runtime_max_seconds: found.runtime.high,
+        runtime_basis: found.runtime_basis.clone(),
+        estimated_queue_wait_min_minutes: minutes(found.wait.low),
+        estimated_queue_wait_max_minutes: minutes(found.wait.high),
+        estimated_queue_wait_min_seconds: found.wait.low,
+        estimated_queue_wait_max_seconds: found.wait.high,
+        queue_wait_basis: found.wait_basis.clone(),
+        estimated_start_at_min: now + time::Duration::seconds(found.wait.low),
+        estimated_start_at_max: now + time::Duration::seconds(found.wait.high),
+        rate_basis:
+            "Set by the operator of this grid; billed by the second while the command executes."
+                .into(),
+        confidence: found.confidence,
+        candidate_count: candidates,
+        explanation: explanation(found, reason.as_deref()),
+        unavailable_code: blocked.first().map(|check| check.code.clone()),
+        unavailable_reason: reason,
+        warnings: quote.warnings,
+        placement: offer.map(|offer| offer.node.clone()),
+        region: offer.and_then(|offer| offer.region.clone()),
+        likely_gpu_type: gpu.clone(),
+        likely_gpu_family: gpu.clone(),
+        routed_gpu_tier: None,
+        constraints_relaxed_applied: !quote.relaxed.is_empty(),
+        constraints_relaxed: quote.relaxed,
+        classification: classification(spec),
+        routing: wire::Route {
+            route_status: if found.can_submit() {
+                "routed"
+            } else {
+                "blocked"
+            }
+            .into(),
+            selected_accelerator: Some(gpu.unwrap_or_else(|| "cpu".into())),
+            selected_route_source: offer.map(|_| "live".into()),
+            selection_reason: offer
+                .map(|offer| format!("{} fits and is the cheapest that does.", offer.node)),
+        },
+        capacity: wire::Capacity {
+            live_capacity_available: free_now,
+            live_candidate_count: candidates,
+            managed_capacity_available: None,
+            managed_profile_count: 0,
+            estimate_source: "live".into(),
+        },
+        capacity_status: wire::CapacityStatus {
+            availability: match (found.can_submit(), free_now) {
+                (true, true) => "available",
+                (true, false) => "limited",
+                (false, _) => "unavailable",
+            }
+            .into(),
+            immediate_capacity_confirmed: free_now && found.wait.low == 0,
+        },
+        screening: screening(&found.checks, blocked),
+        time_limit_seconds: spec.time_limit_seconds,
+        quoted_at: now,
+        expires_at: now + VALID_FOR,
+    }
+}
+
+fn sentence(check: &Check) -> String {
+    match &check.action {
+        Some(action) => format!("{} {action}", check.message),
+        None => check.message.clone(),
+    }
+}
+
+fn explanation(found: &Estimate, blocked: Option<&str>) -> String {
+    if let Some(reason) = blocked {
+        return reason.to_owned();
+    }
+    let node = found
+        .placement
+        .as_ref()
+        .map_or("", |placement| placement.offer.node.as_str());
+    format!(
+        "Likely on {node}. {} {}",
+        found.wait_basis, found.runtime_basis
+    )
+}
+
+fn classification(spec: &JobSpec) -> wire::Classification {
+    let requires_gpu = spec.resources.needs_gpu();
+    wire::Classification {
+        workload_type: spec.workload_type,
+        requires_gpu,
+        acceleration_requirement: if requires_gpu { "gpu" } else { "none" }.into(),
+        confidence: "high".into(),
+        reasons: vec![if requires_gpu {
+            "A GPU was asked for.".into()
+        } else {
+            "Nothing that was asked for needs a GPU.".into()
+        }],
+    }
+}
+
+fn screening(checks: &[Check], blocked: Vec<Check>) -> wire::Screening {
+    let mut checks = checks.to_vec();
+    let status = if blocked.is_empty() {
+        if checks.is_empty() {
+            "passed"
+        } else {
+            "warning"
+        }
+    } else {
+        "blocked"
+    };
+    if blocked.is_empty() {
+        checks.push(Check {
+            code: "SCREENING_PASSED".into(),
+            severity: "info".into(),
+            status: "passed".into(),
+            field: None,
+            message: "This grid can run the job.".into(),
+            action: None,
+        });
+    }
+    wire::Screening {
+        policy_version: "1".into(),
+        status: status.into(),
+        can_submit: blocked.is_empty(),
+        checks,
+        blocked_checks: blocked,
+    }
+}
+
+/// The most that the job can cost: its whole time limit.
+pub(super) fn hold(spec: &JobSpec, rate: Usd) -> Usd {
+    rate.at_most_for_seconds(i64::from(spec.time_limit_seconds))
+}
+
+/// Minutes with one decimal, rounded up so that a short job is not free.
+#[expect(clippy::cast_precision_loss, reason = "a year of seconds fits")]
+fn minutes(seconds: i64) -> f64 {
+    (seconds as f64 / 6.0).ceil() / 10.0
+}
+
+/// When a queued job will start, as its owner should hear it.
+pub(super) async fn delay(
+    state: &State,
+    conn: &mut Conn,
+    job: &Job,
+) -> Result<api::jobs::DelayReason, Error> {
+    let ahead = queries::ahead_of(conn, job).await?;
+    let used = queries::slots_used(conn).await?;
+    let slots = state.config().slots;
+    let waited = micros(state.now()) - job.queued_at.map_or(0, micros);
+    let (code, mut message) = if used >= slots {
+        let taken = if slots == 1 {
+            "The only slot is taken".into()
+        } else {
+            format!("All {slots} slots are taken")
+        };
+        let turn = match ahead {
+            0 => "This job is next.".to_owned(),
+            1 => "One job is in front.".to_owned(),
+            n => format!("{n} jobs are in front."),
+        };
+        ("CAPACITY", format!("{taken}. {turn}"))
+    } else {
+        (
+            "SCHEDULING",
+            "A slot is free; the job is about to be placed.".to_owned(),
+        )
+    };
+    if waited > 10_000_000 && code == "SCHEDULING" {
+        message = "A slot is free, but no machine that fits has taken the job yet.".into();
+    }
+    Ok(api::jobs::DelayReason {
+        code: code.into(),
+        message,
+    })
+}

@@ -1,0 +1,218 @@
+//! Jobs, events and output as they go over the wire.
+use crate::api::jobs as wire;
+use crate::api::logs::Item;
+use crate::clock::micros;
+use crate::domain::estimate::said;
+use crate::domain::id::JobId;
+use crate::domain::job::{Failure, Outcome, Phase, State};
+use crate::domain::money::Usd;
+use crate::orchestrator::lifecycle::summary;
+use crate::store::jobs::Job;
+use crate::store::jobs::events::Event;
+use crate::store::jobs::logs::Line;
+use time::OffsetDateTime;
+
+/// Contract 3.5. `delay` says why it waits, if it does.
+pub(in crate::orchestrator) fn job(
+    job: Job,
+    delay: Option<wire::DelayReason>,
+    now: OffsetDateTime,
+) -> wire::Job {
+    let status = job.state.status();
+    let phase = job.state.phase();
+    let started_at = job.state.since();
+    let queued_until = started_at.or(job.completed_at).unwrap_or(now);
+    let wait = job
+        .queued_at
+        .map_or(0, |at| (queued_until - at).whole_seconds().max(0));
+    let cost_so_far = job.cost.unwrap_or_else(|| accrued(&job, now));
+    wire::Job {
+        job_id: job.id,
+        id: job.id,
+        status_message: message(&job, now),
+        status_reason: job
+            .state
+            .ended()
+            .then(|| summary(&job))
+            .filter(|text| !text.is_empty()),
+        exit_code: job.exit_code(),
+        timed_out: matches!(
+            job.state,
+            State::Ended {
+                outcome: Outcome::Failed(Failure::TimeLimit),
+                ..
+            }
+        ),
+        failure: failure(&job),
+        artifact_contract: artifact_contract(&job),
+        billing: wire::Billing {
+            status: match (job.cost, job.hold > Usd::ZERO) {
+                (Some(_), _) => "settled",
+                (None, true) => "held",
+                (None, false) => "none",
+            }
+            .into(),
+            final_cost_usd: job.cost,
+            cost_usd: cost_so_far,
+        },
+        startup_diagnostics: wire::StartupDiagnostics {
+            command_spawned: started_at.is_some(),
+            workload_logs_available: job.last_log > 0,
+            inputs_prepared: None,
+            scripts_prepared: None,
+        },
+        delayed_start: delay.is_some() && wait > job.quote.wait.high,
+        delay_reason: delay,
+        name: job.spec.name,
+        workload_type: job.spec.workload_type,
+        image: job.spec.image,
+        command: job.spec.command_line,
+        metadata: job.spec.metadata,
+        created_at: job.created_at,
+        updated_at: job.updated_at,
+        queued_at: job.queued_at,
+        started_at,
+        completed_at: job.completed_at,
+        status,
+        phase,
+        execution_phase: phase,
+        phase_started_at: job.phase_since,
+        phase_last_updated_at: job.updated_at,
+        last_status_update: job.updated_at,
+        wait_duration_seconds: wait,
+        assigned_node_id: job.node,
+        provider: job.engine,
+        constraints_relaxed: job.quote.relaxed,
+        time_limit_seconds: job.spec.time_limit_seconds,
+        artifacts_ready: false,
+        hourly_rate_usd: job.rate,
+        hold_usd: job.hold,
+        estimated_cost_usd: Some(job.quote.cost_high),
+        estimated_cost_min_usd: job.quote.cost_low,
+        estimated_cost_max_usd: job.quote.cost_high,
+        actual_cost_usd: job.cost,
+        warnings: job.quote.warnings,
+        last_event: job.last_event,
+    }
+}
+
+/// What a job that has not ended has run up by `now`; never more than its hold.
+fn accrued(job: &Job, now: OffsetDateTime) -> Usd {
+    let Some(since) = job.state.since() else {
+        return Usd::ZERO;
+    };
+    job.rate
+        .for_millis((micros(now) - micros(since)) / 1_000)
+        .min(job.hold)
+}
+
+fn message(job: &Job, now: OffsetDateTime) -> String {
+    let node = job.node.as_deref().unwrap_or("a machine");
+    match &job.state {
+        State::Pending => "Being checked.".into(),
+        State::Queued => "Waiting for a free slot.".into(),
+        State::Assigned {
+            step: Phase::PullingImage,
+        } => format!("Pulling the image on {node}."),
+        State::Assigned { .. } => format!("Starting on {node}."),
+        State::Running { since } => {
+            format!(
+                "Running on {node} for {}.",
+                said((now - *since).whole_seconds().max(0))
+            )
+        }
+        State::Stopping { .. } => "Stopping.".into(),
+        State::Ended { outcome, since } => {
+            let took = match (since, job.completed_at) {
+                (Some(since), Some(end)) => {
+                    format!(" after {}", said((end - *since).whole_seconds()))
+                }
+                _ => String::new(),
+            };
+            match outcome {
+                Outcome::Completed => format!("Completed{took}."),
+                Outcome::Failed(_) => format!("Failed{took}."),
+                Outcome::Cancelled => format!("Cancelled{took}."),
+                Outcome::Rejected(_) => "Rejected.".into(),
+            }
+        }
+    }
+}
+
+fn failure(job: &Job) -> Option<wire::Failure> {
+    let (code, retryable) = match &job.state {
+        State::Ended {
+            outcome: Outcome::Failed(failure),
+            ..
+        } => (failure.code(), failure.retryable()),
+        State::Ended {
+            outcome: Outcome::Rejected(_),
+            ..
+        } => ("REJECTED", false),
+        _ => return None,
+    };
+    let stage = if job.state.since().is_some() {
+        Phase::Executing
+    } else {
+        Phase::Starting
+    };
+    Some(wire::Failure {
+        code: code.into(),
+        summary: summary(job),
+        stage: stage.name().into(),
+        log_excerpt: None,
+        retryable,
+    })
+}
+
+fn artifact_contract(job: &Job) -> wire::ArtifactContract {
+    let expected = job
+        .spec
+        .expected_artifacts
+        .iter()
+        .map(|path| wire::ExpectedArtifact {
+            path: path.clone(),
+            filename: path.rsplit('/').next().unwrap_or_default().to_owned(),
+            required: true,
+        });
+    wire::ArtifactContract {
+        expected_artifacts: expected.collect(),
+        automatic_collection_dir: "/workspace/artifacts".into(),
+    }
+}
+
+/// Contract 3.7.
+pub(in crate::orchestrator) fn event(job: JobId, event: Event) -> wire::Event {
+    wire::Event {
+        id: format!("{job}:{}", event.seq),
+        kind: event.kind,
+        phase: event.phase,
+        title: event.title,
+        message: event.message,
+        source: event.source,
+        level: event.level,
+        created_at: event.created_at,
+        sequence: event.seq,
+    }
+}
+
+/// Contract 3.8.
+pub(in crate::orchestrator) fn line(line: Line, node: Option<&String>) -> Item {
+    let (category, source, level) = match line.stream.as_str() {
+        "stdout" => ("workload_stdout", "workload", "info"),
+        "stderr" => ("workload_stderr", "workload", "error"),
+        _ => ("platform", "engine", "info"),
+    };
+    Item {
+        entry_id: line.entry,
+        node_id: node.cloned(),
+        source: source.into(),
+        category: category.into(),
+        stream: line.stream,
+        message: line.message,
+        truncated: line.truncated,
+        created_at: line.at,
+        timestamp: line.at,
+        level: level.into(),
+    }
+}

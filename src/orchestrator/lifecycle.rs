@@ -1,0 +1,332 @@
+//! Moves jobs from state to state. Each move, the events that tell of it, its
+//! money and its run commit together or not at all.
+use super::{Change, Error, State};
+use crate::clock::micros;
+use crate::domain::id::JobId;
+use crate::domain::job::{self, Event, Failure, Outcome};
+use crate::domain::ledger::{self, Transfer};
+use crate::domain::money::Usd;
+use crate::engine::{self, End};
+use crate::store::jobs::events::NewEvent;
+use crate::store::jobs::{self as table, Job, runs};
+use crate::store::ledger::Resolution;
+use crate::store::{self, Conn};
+use time::OffsetDateTime;
+
+/// Every job is held for once, at submission, for its whole time limit.
+pub(super) const ONLY_HOLD: u32 = 1;
+
+/// How often a move is tried again when someone else was quicker.
+const TRIES: usize = 5;
+
+/// What goes along with a change of state.
+#[derive(Debug, Default)]
+struct Move {
+    said: Vec<NewEvent>,
+    transfers: Vec<Transfer>,
+    resolution: Option<Resolution>,
+    run: RunChange,
+}
+
+#[derive(Debug, Default)]
+enum RunChange {
+    #[default]
+    None,
+    Intend,
+    End,
+}
+
+/// Puts a queued job on a node. `None` if it is not queued any more.
+pub(super) async fn place(state: &State, id: JobId, node: String) -> Result<Option<Job>, Error> {
+    let engine = state.engine().name();
+    change(state, id, move |job, now| {
+        advance(job, Event::Placed, now)?;
+        job.engine = Some(engine.to_owned());
+        job.node = Some(node.clone());
+        job.assigned_at = Some(now);
+        let message = format!("A slot is free on {node}.");
+        Some(Move {
+            said: vec![said(job, "job.assigned", "Placed", message, "scheduler")],
+            run: RunChange::Intend,
+            ..Move::default()
+        })
+    })
+    .await
+}
+
+/// Gives a job back to the queue because its engine did not take it.
+pub(super) async fn give_back(state: &State, id: JobId, why: String) -> Result<Option<Job>, Error> {
+    change(state, id, move |job, now| {
+        advance(job, Event::Returned, now)?;
+        job.attempt += 1;
+        job.node = None;
+        let mut event = said(
+            job,
+            "job.requeued",
+            "Back in the queue",
+            why.clone(),
+            "engine",
+        );
+        event.level = "warning";
+        Some(Move {
+            said: vec![event],
+            run: RunChange::End,
+            ..Move::default()
+        })
+    })
+    .await
+}
+
+/// Notes that the command executes. `None` if that is no news.
+pub(super) async fn started(
+    state: &State,
+    id: JobId,
+    at: OffsetDateTime,
+) -> Result<Option<Job>, Error> {
+    change(state, id, move |job, now| {
+        advance(job, Event::Started { at }, now)?;
+        let message = format!(
+            "The command is executing. From here on it costs {} per hour.",
+            job.rate
+        );
+        Some(Move {
+            said: vec![said(job, "job.started", "Running", message, "engine")],
+            ..Move::default()
+        })
+    })
+    .await
+}
+
+/// Asks a job to stop, or ends it at once if it is nowhere yet. `None` if it has
+/// ended, or has been asked before.
+pub(super) async fn request_stop(
+    state: &State,
+    id: JobId,
+    reason: Option<String>,
+) -> Result<Option<Job>, Error> {
+    change(state, id, move |job, now| {
+        advance(job, Event::StopRequested, now)?;
+        job.reason = Some(
+            reason
+                .clone()
+                .unwrap_or_else(|| "Cancelled on request.".into()),
+        );
+        if job.state.ended() {
+            return Some(ended(job, now, now));
+        }
+        let message = "It gets a moment to finish by itself, then it is killed.".to_owned();
+        Some(Move {
+            said: vec![said(job, "job.stopping", "Stopping", message, "user")],
+            ..Move::default()
+        })
+    })
+    .await
+}
+
+/// Notes the end of a job's run and settles what it cost. `None` if it had ended
+/// before: the first end is the one that counts.
+pub(super) async fn finish(state: &State, id: JobId, end: End) -> Result<Option<Job>, Error> {
+    change(state, id, move |job, now| {
+        // A run can be over before anyone has seen it start.
+        if let Some(at) = end.started
+            && job.state.since().is_none()
+        {
+            advance(job, Event::Started { at }, now)?;
+        }
+        let stopping = job.state.phase() == Some(job::Phase::Stopping);
+        let failure = failure(&end.outcome);
+        if !stopping && let Some(Failure::Lost(why) | Failure::NotStarted(why)) = &failure {
+            job.reason = Some(why.clone());
+        }
+        advance(job, Event::Ended { failure }, now)?;
+        Some(ended(job, end.ended, now))
+    })
+    .await
+}
+
+fn failure(outcome: &engine::Outcome) -> Option<Failure> {
+    match outcome {
+        engine::Outcome::Exited(0) => None,
+        engine::Outcome::Exited(code) => Some(Failure::Exit(*code)),
+        engine::Outcome::Signaled(signal) => Some(Failure::Signal(*signal)),
+        engine::Outcome::OutOfMemory => Some(Failure::OutOfMemory),
+        engine::Outcome::TimeLimit => Some(Failure::TimeLimit),
+        engine::Outcome::Stopped => Some(Failure::Lost("it was stopped from outside".into())),
+        engine::Outcome::Lost(why) => Some(Failure::Lost(why.clone())),
+        engine::Outcome::Refused(why) => Some(Failure::NotStarted(why.clone())),
+    }
+}
+
+/// What the end of a job brings with it: the last events, and its money.
+fn ended(job: &mut Job, at: OffsetDateTime, now: OffsetDateTime) -> Move {
+    let used = job.state.since().map_or(Usd::ZERO, |since| {
+        job.rate.for_millis((micros(at) - micros(since)) / 1_000)
+    });
+    let paid = used.min(job.hold);
+    job.cost = Some(paid);
+    job.completed_at = Some(job.state.since().map_or(at, |since| at.max(since)));
+    job.updated_at = now;
+    let (kind, title, level) = match &job.state {
+        job::State::Ended {
+            outcome: Outcome::Completed,
+            ..
+        } => ("job.completed", "Completed", "info"),
+        job::State::Ended {
+            outcome: Outcome::Cancelled,
+            ..
+        } => ("job.cancelled", "Cancelled", "warning"),
+        job::State::Ended {
+            outcome: Outcome::Rejected(_),
+            ..
+        } => ("job.rejected", "Rejected", "error"),
+        _ => ("job.failed", "Failed", "error"),
+    };
+    let mut last = said(job, kind, title, summary(job), "engine");
+    last.level = level;
+    let given_back = job.hold.saturating_sub(paid);
+    let bill = if paid > Usd::ZERO {
+        format!(
+            "It cost {paid}. {given_back} of the {} set aside came back.",
+            job.hold
+        )
+    } else {
+        format!("It cost nothing. The {} set aside came back.", job.hold)
+    };
+    Move {
+        said: vec![
+            last,
+            said(job, "billing.settled", "Settled", bill, "billing"),
+        ],
+        transfers: ledger::settle(job.workspace, job.id, ONLY_HOLD, job.hold, paid),
+        resolution: (job.hold > Usd::ZERO).then_some(if paid > Usd::ZERO {
+            Resolution::Posted
+        } else {
+            Resolution::Voided
+        }),
+        run: RunChange::End,
+    }
+}
+
+/// How a job ended, in a sentence.
+pub(super) fn summary(job: &Job) -> String {
+    match &job.state {
+        job::State::Ended {
+            outcome: Outcome::Completed,
+            ..
+        } => "The command ended with exit code 0.".to_owned(),
+        job::State::Ended {
+            outcome: Outcome::Failed(failure),
+            ..
+        } => failure.explained(),
+        job::State::Ended {
+            outcome: Outcome::Rejected(why),
+            ..
+        } => why.clone(),
+        _ => job.reason.clone().unwrap_or_default(),
+    }
+}
+
+/// Applies `event`; `None` if the job's state does not allow it.
+fn advance(job: &mut Job, event: Event, now: OffsetDateTime) -> Option<()> {
+    let before = job.state.phase();
+    match job.state.clone().apply(event) {
+        Ok(after) => {
+            job.state = after;
+            if job.state.phase() != before {
+                job.phase_since = now;
+            }
+            job.updated_at = now;
+            Some(())
+        }
+        Err(impossible) => {
+            tracing::debug!(job = %job.id, %impossible, "an event came too late");
+            None
+        }
+    }
+}
+
+pub(super) fn said(
+    job: &Job,
+    kind: &'static str,
+    title: &str,
+    message: String,
+    source: &'static str,
+) -> NewEvent {
+    NewEvent {
+        kind,
+        phase: job.state.phase(),
+        title: title.to_owned(),
+        message,
+        source,
+        level: "info",
+    }
+}
+
+/// Reads the job, lets `decide` change it, and writes everything that follows.
+async fn change<F>(state: &State, id: JobId, decide: F) -> Result<Option<Job>, Error>
+where
+    F: Fn(&mut Job, OffsetDateTime) -> Option<Move> + Clone + Send + Sync + 'static,
+{
+    for _ in 0..TRIES {
+        let (decide, now) = (decide.clone(), state.now());
+        let done = state
+            .store()
+            .write(move |conn| Box::pin(async move { step(conn, id, now, decide).await }))
+            .await;
+        match done {
+            Err(store::Error::Stale { .. }) => {}
+            Ok(Some(job)) => {
+                state.hub().publish(Change::Job {
+                    workspace: job.workspace,
+                    job: id,
+                });
+                if job.state.ended() || matches!(job.state, job::State::Queued) {
+                    state.0.work.notify_one();
+                }
+                return Ok(Some(job));
+            }
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::Unavailable(
+        "Too much is happening to this job at once. Try again.".into(),
+    ))
+}
+
+async fn step<F>(
+    conn: &mut Conn,
+    id: JobId,
+    now: OffsetDateTime,
+    decide: F,
+) -> Result<Option<Job>, store::Error>
+where
+    F: Fn(&mut Job, OffsetDateTime) -> Option<Move>,
+{
+    let Some(mut job) = table::find_for_worker(conn, id).await? else {
+        return Ok(None);
+    };
+    let attempt = job.attempt;
+    let Some(done) = decide(&mut job, now) else {
+        return Ok(None);
+    };
+    table::update(conn, &mut job, &done.said).await?;
+    if let Some(how) = done.resolution {
+        let hold = ledger::hold_id(job.id, ONLY_HOLD);
+        if store::ledger::resolve_hold(conn, &hold, how, now).await? {
+            for transfer in &done.transfers {
+                store::ledger::transfer(conn, transfer, now).await?;
+            }
+        }
+    }
+    match done.run {
+        RunChange::None => {}
+        RunChange::Intend => {
+            let engine = job.engine.clone().unwrap_or_default();
+            let node = job.node.clone().unwrap_or_default();
+            runs::intend(conn, (id, attempt), (&engine, &node), now).await?;
+        }
+        RunChange::End => runs::ended(conn, id, attempt, now).await?,
+    }
+    Ok(Some(job))
+}

@@ -1,0 +1,58 @@
+//! Compares the books with the world once in a while, and throws away what
+//! nobody needs any more.
+use super::super::{Error, State};
+use super::observer;
+use crate::engine::{self, Handle};
+use crate::store::jobs::runs::{self, Run};
+use crate::store::{self, drafts, estimates, idempotency};
+use time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// The files of an ended run are kept for so long.
+const RUNS_KEPT: Duration = Duration::days(7);
+const ESTIMATES_KEPT: Duration = Duration::days(30);
+const ANSWERS_KEPT: Duration = Duration::days(7);
+
+/// Takes up live runs that nobody looks after, and sweeps.
+///
+/// # Errors
+///
+/// If the database or the engine does not answer.
+pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
+    observer::adopt(state, tasks).await?;
+    let now = state.now();
+    let old = runs::forgettable(&mut *state.store().read().await?, now - RUNS_KEPT).await?;
+    for run in old {
+        forget(state, run).await?;
+    }
+    state
+        .store()
+        .write(move |conn| {
+            Box::pin(async move {
+                drafts::sweep(conn, now).await?;
+                estimates::sweep(conn, now - ESTIMATES_KEPT).await?;
+                idempotency::sweep(conn, now - ANSWERS_KEPT).await?;
+                Ok::<_, store::Error>(())
+            })
+        })
+        .await?;
+    Ok(())
+}
+
+async fn forget(state: &State, run: Run) -> Result<(), Error> {
+    if let Some(handle) = run.handle {
+        match state.engine().forget(&Handle(handle)).await {
+            Ok(()) | Err(engine::Error::NotFound) => {}
+            Err(error) => {
+                tracing::warn!(%error, job = %run.job, "its files could not be removed");
+                return Ok(());
+            }
+        }
+    }
+    let (job, attempt) = (run.job, run.attempt);
+    state
+        .store()
+        .write(move |conn| Box::pin(async move { runs::forgotten(conn, job, attempt).await }))
+        .await?;
+    Ok(())
+}

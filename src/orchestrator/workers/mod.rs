@@ -1,0 +1,62 @@
+//! What goes on without anyone asking: placing jobs, watching runs, tidying up.
+//! Each loop is a `tick` that tests can call; this module owns the waiting.
+pub mod housekeeping;
+pub mod observer;
+pub mod scheduler;
+
+use super::State;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// The truth is looked up so often even if nobody has said that it changed.
+const EVERY_SO_OFTEN: Duration = Duration::from_secs(60);
+/// A failed tick is tried again after so long.
+const AFTER_FAILURE: Duration = Duration::from_secs(2);
+
+/// Takes up what an earlier process left, and then works until shutdown.
+pub async fn run(state: State, tasks: TaskTracker) {
+    loop {
+        match observer::adopt(&state, &tasks).await {
+            Ok(adopted) => {
+                if adopted > 0 {
+                    tracing::info!(adopted, "runs of an earlier process taken up");
+                }
+                break;
+            }
+            Err(error) => tracing::error!(%error, "the engine's runs could not be listed"),
+        }
+        if pause(&state, AFTER_FAILURE).await {
+            return;
+        }
+    }
+    let housekeeper = state.clone();
+    let tracker = tasks.clone();
+    tasks.spawn(async move {
+        while !pause(&housekeeper, EVERY_SO_OFTEN).await {
+            if let Err(error) = housekeeping::tick(&housekeeper, &tracker).await {
+                tracing::error!(%error, "housekeeping failed");
+            }
+        }
+    });
+    loop {
+        let wait = match scheduler::tick(&state, &tasks).await {
+            Ok(()) => EVERY_SO_OFTEN,
+            Err(error) => {
+                tracing::error!(%error, "scheduling failed");
+                AFTER_FAILURE
+            }
+        };
+        tokio::select! {
+            () = state.0.work.notified() => {}
+            stop = pause(&state, wait) => if stop { return },
+        }
+    }
+}
+
+/// Waits; `true` if it is time to stop.
+async fn pause(state: &State, wait: Duration) -> bool {
+    tokio::select! {
+        () = state.shutdown().cancelled() => true,
+        () = tokio::time::sleep(wait) => false,
+    }
+}

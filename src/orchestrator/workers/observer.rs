@@ -1,0 +1,342 @@
+//! Looks after each run: asks the engine to start it, reads what it prints,
+//! notes that it has started and how it ended.
+//!
+//! One task per live run. All that it knows is in the database or the engine, so
+//! it can die at any point and be begun again.
+use super::super::{Change, Error, State, lifecycle};
+use crate::domain::id::JobId;
+use crate::domain::job;
+use crate::engine::{
+    self, Cursor, Engine, Handle, LogLine, Outcome, RunKey, RunSpec, Status, Stream,
+};
+use crate::store::jobs::logs::{self, NewLine};
+use crate::store::jobs::{self as table, Job, runs};
+use crate::store::{self};
+use futures_util::StreamExt as _;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// An engine that does not answer is asked again after so long.
+const RETRY: Duration = Duration::from_secs(2);
+/// The status is looked up so often, in case nobody said that it changed.
+const LOOK: Duration = Duration::from_secs(5);
+/// After a run's end its output is waited for so long.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
+/// Lines that are written in one transaction.
+const BATCH: usize = 2_000;
+/// Processes and threads per job.
+const PROCESSES: u32 = 1_024;
+
+/// Begins to look after every live run, and stops runs that nobody knows.
+/// Returns how many there are.
+///
+/// # Errors
+///
+/// If the database or the engine does not answer.
+pub async fn adopt(state: &State, tasks: &TaskTracker) -> Result<usize, Error> {
+    let live = runs::live(&mut *state.store().read().await?).await?;
+    for run in &live {
+        watch(state, tasks, (run.job, run.attempt));
+    }
+    stop_strangers(state).await?;
+    Ok(live.len())
+}
+
+/// Stops runs of this installation that its database has no word of: it must
+/// have been set back to an earlier state.
+async fn stop_strangers(state: &State) -> Result<(), Error> {
+    let found = state
+        .engine()
+        .list()
+        .await
+        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    for run in found {
+        if matches!(run.status, Status::Ended(_)) {
+            continue;
+        }
+        let known = match run.key.run.parse::<JobId>() {
+            Ok(id) => {
+                let mut conn = state.store().read().await?;
+                runs::find(&mut conn, id, run.key.attempt).await?.is_some()
+            }
+            Err(_) => false,
+        };
+        if !known {
+            tracing::warn!(run = %run.key, "an unknown run is stopped");
+            if let Err(error) = state.engine().stop(&run.handle).await {
+                tracing::warn!(%error, run = %run.key, "it could not be stopped");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Looks after a run from now on, unless that is being done already.
+pub(super) fn watch(state: &State, tasks: &TaskTracker, run: (JobId, u32)) {
+    if !state
+        .0
+        .watched
+        .lock()
+        .is_ok_and(|mut watched| watched.insert(run))
+    {
+        return;
+    }
+    let state = state.clone();
+    tasks.spawn(async move {
+        while !state.shutdown().is_cancelled() {
+            match look_after(&state, run).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::error!(%error, job = %run.0, "a run could not be looked after")
+                }
+            }
+            if super::pause(&state, RETRY).await {
+                break;
+            }
+        }
+        if let Ok(mut watched) = state.0.watched.lock() {
+            watched.remove(&run);
+        }
+    });
+}
+
+/// Asks the engine to stop a run; its end is noted when it comes.
+pub(in crate::orchestrator) async fn stop(state: &State, job: JobId, handle: String) {
+    match state.engine().stop(&Handle(handle)).await {
+        Ok(()) | Err(engine::Error::NotFound) => {}
+        Err(error) => tracing::warn!(%error, %job, "a job could not be stopped; it is tried again"),
+    }
+}
+
+/// From submission to the end. Returns when there is nothing left to do.
+async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Error> {
+    let Some(job) = mine(state, id, attempt).await? else {
+        return Ok(());
+    };
+    let engine = state.engine().clone();
+    let mut events = engine.events();
+    let Some(handle) = submitted(state, &engine, &job).await? else {
+        return Ok(());
+    };
+    // It may have been cancelled while the engine was being asked.
+    if stopping(state, id, attempt).await? {
+        stop(state, id, handle.0.clone()).await;
+    }
+    let Some(run) = runs::find(&mut *state.store().read().await?, id, attempt).await? else {
+        return Ok(());
+    };
+    let mut cursor = run.log_cursor;
+    let mut output = engine.logs(&handle, Cursor(cursor.clone()), true);
+    let mut reading = true;
+    let mut end = None;
+    let mut status = engine.status(&handle).await;
+    loop {
+        match &status {
+            Ok(Status::Running { since, .. }) => {
+                lifecycle::started(state, id, *since).await?;
+            }
+            Ok(Status::Ended(ended)) => end = Some(ended.clone()),
+            Ok(_) | Err(engine::Error::Unavailable(_)) => {}
+            Err(error) => {
+                let why = format!("the engine has no word of it ({error})");
+                end = Some(lost(state, why));
+                reading = false;
+            }
+        }
+        if let Some(end) = end.take() {
+            if reading {
+                let rest = drain(state, (id, attempt), &mut cursor, &mut output);
+                if tokio::time::timeout(OUTPUT_PATIENCE, rest).await.is_err() {
+                    tracing::warn!(job = %id, "its output did not end; the rest is left out");
+                }
+            }
+            lifecycle::finish(state, id, end).await?;
+            return Ok(());
+        }
+        tokio::select! {
+            () = state.shutdown().cancelled() => return Ok(()),
+            batch = output.next(), if reading => match batch {
+                Some(Ok(lines)) => keep(state, (id, attempt), &mut cursor, lines).await?,
+                Some(Err(error)) => return Err(Error::Unavailable(error.to_string())),
+                None => reading = false,
+            },
+            event = events.next() => match event {
+                Some(event) if event.handle == handle => status = Ok(event.status),
+                Some(_) => {}
+                None => status = engine.status(&handle).await,
+            },
+            () = tokio::time::sleep(LOOK) => {
+                if stopping(state, id, attempt).await? {
+                    stop(state, id, handle.0.clone()).await;
+                }
+                status = engine.status(&handle).await;
+            }
+        }
+    }
+}
+
+/// The job, if this attempt still is what it is at.
+async fn mine(state: &State, id: JobId, attempt: u32) -> Result<Option<Job>, Error> {
+    let mut conn = state.store().read().await?;
+    let job = table::find_for_worker(&mut conn, id).await?;
+    let job = job.filter(|job| !job.state.ended() && job.attempt == attempt);
+    if job.is_none() {
+        let now = state.now();
+        state
+            .store()
+            .write(move |conn| Box::pin(async move { runs::ended(conn, id, attempt, now).await }))
+            .await?;
+    }
+    Ok(job)
+}
+
+async fn stopping(state: &State, id: JobId, attempt: u32) -> Result<bool, Error> {
+    let job = mine(state, id, attempt).await?;
+    Ok(job.is_some_and(|job| job.state.phase() == Some(job::Phase::Stopping)))
+}
+
+/// Hands the run to the engine, or finds that it has it. `None` if there is
+/// nothing to look after: it was cancelled before, or the engine refuses it.
+async fn submitted(
+    state: &State,
+    engine: &std::sync::Arc<dyn Engine>,
+    job: &Job,
+) -> Result<Option<Handle>, Error> {
+    let (id, attempt) = (job.id, job.attempt);
+    let run = runs::find(&mut *state.store().read().await?, id, attempt).await?;
+    if let Some(handle) = run.and_then(|run| run.handle) {
+        return Ok(Some(Handle(handle)));
+    }
+    let key = RunKey {
+        instance: state.config().instance.clone(),
+        run: id.to_string(),
+        attempt,
+    };
+    match engine.submit(&key, &spec(state, job)).await {
+        Ok(handle) => {
+            let text = handle.0.clone();
+            state
+                .store()
+                .write(move |conn| {
+                    Box::pin(async move { runs::submitted(conn, id, attempt, &text).await })
+                })
+                .await?;
+            Ok(Some(handle))
+        }
+        Err(engine::Error::Unavailable(why)) => {
+            lifecycle::give_back(state, id, format!("The machine did not answer: {why}.")).await?;
+            Ok(None)
+        }
+        Err(error) => {
+            let now = state.now();
+            let outcome = Outcome::Refused(error.to_string());
+            lifecycle::finish(
+                state,
+                id,
+                engine::End {
+                    outcome,
+                    started: None,
+                    ended: now,
+                },
+            )
+            .await?;
+            Ok(None)
+        }
+    }
+}
+
+fn spec(state: &State, job: &Job) -> RunSpec {
+    let resources = &job.spec.resources;
+    RunSpec {
+        image: job.spec.image.clone(),
+        argv: job.spec.argv.clone(),
+        env: job.spec.environment.clone(),
+        cpus: resources.cpus.map_or(1.0, |cpus| {
+            f32::from(u16::try_from(cpus).unwrap_or(u16::MAX))
+        }),
+        memory_bytes: bytes(resources.memory_gb.unwrap_or(2.0)),
+        processes: PROCESSES,
+        disk_bytes: bytes(resources.disk_gb.unwrap_or(20.0)),
+        time_limit: Duration::from_secs(u64::from(job.spec.time_limit_seconds)),
+        grace: state.config().grace,
+        network: state.config().network,
+        log_limit_bytes: state.config().log_limit_bytes,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be positive and small"
+)]
+fn bytes(gigabytes: f64) -> u64 {
+    (gigabytes * 1e9) as u64
+}
+
+fn lost(state: &State, why: String) -> engine::End {
+    engine::End {
+        outcome: Outcome::Lost(why),
+        started: None,
+        ended: state.now(),
+    }
+}
+
+async fn drain(
+    state: &State,
+    run: (JobId, u32),
+    cursor: &mut String,
+    output: &mut futures_util::stream::BoxStream<'static, engine::Result<Vec<LogLine>>>,
+) {
+    while let Some(Ok(lines)) = output.next().await {
+        if let Err(error) = keep(state, run, cursor, lines).await {
+            tracing::error!(%error, job = %run.0, "output could not be kept");
+            return;
+        }
+    }
+}
+
+/// Writes lines, and where reading goes on, together.
+async fn keep(
+    state: &State,
+    run: (JobId, u32),
+    cursor: &mut String,
+    lines: Vec<LogLine>,
+) -> Result<(), Error> {
+    for batch in lines.chunks(BATCH) {
+        let Some(last) = batch.last() else { continue };
+        let (from, to) = (cursor.clone(), last.next.0.clone());
+        let rows: Vec<NewLine> = batch.iter().map(row).collect();
+        let next = to.clone();
+        state
+            .store()
+            .write(move |conn| {
+                Box::pin(async move {
+                    logs::append(conn, run, (&from, &next), &rows).await?;
+                    Ok::<_, store::Error>(())
+                })
+            })
+            .await?;
+        *cursor = to;
+    }
+    if let Some(job) = table::find_for_worker(&mut *state.store().read().await?, run.0).await? {
+        state.hub().publish(Change::Logs {
+            workspace: job.workspace,
+            job: run.0,
+        });
+    }
+    Ok(())
+}
+
+fn row(line: &LogLine) -> NewLine {
+    NewLine {
+        stream: match line.stream {
+            Stream::Out => "stdout",
+            Stream::Err => "stderr",
+            Stream::System => "system",
+        },
+        // No database takes NUL in text.
+        message: String::from_utf8_lossy(&line.data).replace('\0', "\u{fffd}"),
+        truncated: line.truncated,
+        at: line.at,
+    }
+}
