@@ -1,1 +1,2 @@
-fn main() {}
+//! Tests of the whole, in one binary.
+mod engine_host;

@@ -1,5 +1,4 @@
 //! Tells of changes: one task looks at the files of the runs that are alive.
-use super::logs::blocking;
 use super::record;
 use super::runs::Runs;
 use crate::engine::{Error, Event, Handle, RunKey, Status};
@@ -55,7 +54,7 @@ impl Changes {
                     } else {
                         let closely = round.is_multiple_of(CLOSELY);
                         // A failure to look is no news; the next round looks again.
-                        let _ = blocking(move || Ok::<(), Error>(changes.look(closely))).await;
+                        let _ = tokio::task::spawn_blocking(move || changes.look(closely)).await;
                         tokio::time::sleep(PAUSE).await;
                     }
                     round = round.wrapping_add(1);

@@ -36,7 +36,8 @@ const USERS: u64 = 100_000_000;
 /// What the engine must know about the machine.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// This binary, which is executed again as `<exe> shim <directory>`.
+    /// This binary, which is executed again as `<exe> shim .` in the directory
+    /// of the run.
     pub exe: PathBuf,
     /// Where the runs lie; made if it does not exist.
     pub runs_dir: PathBuf,
@@ -49,7 +50,7 @@ pub struct Config {
     /// Directories of the machine that runs may read and execute from.
     pub readable: Vec<PathBuf>,
     /// Directories that no run may see even if they lie in readable ones, such
-    /// as the data directory.
+    /// as the data directory. They must exist.
     pub hidden: Vec<PathBuf>,
 }
 
@@ -106,8 +107,11 @@ impl HostEngine {
             config.instance.clone(),
             config.node.clone(),
         )?;
-        config.runs_dir = runs.root().to_owned();
+        runs.root().clone_into(&mut config.runs_dir);
         config.hidden.push(config.runs_dir.clone());
+        for hidden in &mut config.hidden {
+            *hidden = hidden.canonicalize()?;
+        }
         let changes = Arc::new(Changes::new(runs.clone()));
         Ok(Self {
             config,
@@ -327,10 +331,11 @@ async fn spawn(exe: &Path, run: &Path, lock: File, order: &Order) -> io::Result<
         .mode(0o600)
         .open(run.join(record::SHIM_LOG))?;
     let mut shim = tokio::process::Command::new(exe)
-        .arg("shim")
-        .arg(run)
+        // A run can read these words, so they say nothing about the machine.
+        .arg0("junglegrid")
+        .args(["shim", "."])
         .env_clear()
-        .current_dir("/")
+        .current_dir(run)
         .stdin(Stdio::piped())
         .stdout(lock)
         .stderr(complaints)

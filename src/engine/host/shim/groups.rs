@@ -169,11 +169,7 @@ fn place(mounts: &str, own: &str, controller: &str, group: &str) -> Result<Place
         if !(unified || kind == "cgroup" && options.split(',').any(|option| option == controller)) {
             continue;
         }
-        for parent in parents(
-            Path::new(at),
-            own,
-            unified.then_some("").unwrap_or(controller),
-        ) {
+        for parent in parents(Path::new(at), own, if unified { "" } else { controller }) {
             match make(&parent, controller, group, unified) {
                 Ok(directory) => return Ok(Place { directory, unified }),
                 Err(why) => refusals.push(format!("{}: {why}", parent.display())),

@@ -2,7 +2,8 @@
 //! command, reaps orphans, and takes the whole sandbox with it when it ends.
 use super::super::record::{Measure, Order};
 use super::groups::Groups;
-use super::sandbox::{self, Place, Walls};
+use super::root::{self, Place};
+use super::sandbox::{self, Owner, Walls};
 use super::{rules, sys};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
@@ -61,7 +62,7 @@ pub(super) struct Job<'a> {
     pub(super) run: &'a Path,
     pub(super) order: &'a Order,
     pub(super) walls: &'a Walls,
-    pub(super) user: Uid,
+    pub(super) owner: Owner,
 }
 
 pub(super) fn main(job: Job<'_>, groups: &mut Groups, ends: Ends) -> ! {
@@ -111,31 +112,32 @@ fn confine(job: Job<'_>, groups: &mut Groups, tell: &mut impl FnMut(Report)) -> 
         run,
         order,
         walls,
-        user,
+        owner,
     } = job;
     groups.join();
     // Only hides the group's path; a machine without it loses nothing.
     let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP);
-    let place = sandbox::enter_root(run, order, walls, user);
+    let place = root::enter(run, order, walls, owner.uid());
     std::env::set_current_dir(&place.workspace)?;
     let mut measures = vec![place.measure.clone()];
-    measures.extend(groups.measures());
-    measures.push(sandbox::limit(order, groups.memory.active(), walls.root));
-    if walls.root {
+    measures.extend(sandbox::limit(order, groups, walls));
+    measures.push(match owner {
         // Whatever else is missing, a run is never root.
-        sandbox::become_user(user)?;
-        measures.push(Measure::new(
-            "user",
-            true,
-            format!("its own user {user}, without any capability"),
-        ));
-    } else {
-        measures.push(Measure::new(
+        Owner::Own(user) => {
+            sandbox::become_user(user)?;
+            Measure::new(
+                "user",
+                true,
+                format!("its own user {user}, without any capability"),
+            )
+        }
+        Owner::Shared(user) if Uid::effective() == user => Measure::new(
             "user",
             false,
-            format!("the server is not root: the run has the server's user {user}"),
-        ));
-    }
+            "the server is not root, so the run has the server's user",
+        ),
+        Owner::Shared(_) => return Err(io::Error::other("there is no user but root to run it as")),
+    });
     // After the change of user, which would clear it: a run must not survive
     // the shim that watches it.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -313,10 +315,10 @@ fn reap(command: Pid) -> Option<Report> {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, code)) if pid == command => {
-                ended = Some(Report::Exited(code))
+                ended = Some(Report::Exited(code));
             }
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == command => {
-                ended = Some(Report::Signaled(signal as i32))
+                ended = Some(Report::Signaled(signal as i32));
             }
             Ok(WaitStatus::StillAlive) | Err(_) => return ended,
             Ok(_) => {}

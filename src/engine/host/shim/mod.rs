@@ -7,6 +7,7 @@
 mod groups;
 mod init;
 mod output;
+mod root;
 mod rules;
 mod sandbox;
 mod sys;
@@ -18,7 +19,7 @@ use init::{Ends, Job};
 use nix::fcntl::OFlag;
 use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
-use nix::unistd::{Gid, Uid};
+use sandbox::Owner;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
@@ -36,6 +37,14 @@ pub fn main(run: &Path) -> ExitCode {
     // Not the server's session: its terminal must not end our runs.
     let _ = nix::unistd::setsid();
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
+    // The first process of the sandbox leaves the directory that it is in.
+    let run = match run.canonicalize() {
+        Ok(run) => run,
+        Err(error) => {
+            eprintln!("no run at {}: {error}", run.display());
+            return ExitCode::FAILURE;
+        }
+    };
     let order = match order() {
         Ok(order) => order,
         Err(error) => {
@@ -44,14 +53,14 @@ pub fn main(run: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match watch(run, &order) {
+    match watch(&run, &order) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let ended = sys::now();
             let how = How::Refused(format!("the run could not be prepared: {error}"));
             eprintln!("{how:?}");
             let _ = record::write_whole(
-                run,
+                &run,
                 record::EXIT,
                 &Exit {
                     how,
@@ -97,23 +106,18 @@ fn watch(run: &Path, order: &Order) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let root = Uid::effective().is_root();
-    let user = if root {
-        Uid::from_raw(order.uid)
-    } else {
-        Uid::effective()
-    };
-    if user.is_root() || Gid::from_raw(order.uid).as_raw() == 0 {
+    let owner = Owner::choose(order);
+    if owner.uid().is_root() {
         return Err(io::Error::other("a run is never root"));
     }
-    sandbox::furnish(run, root.then_some(user))?;
+    sandbox::furnish(run, owner.own())?;
 
     let mut signals = init::signals();
     signals.thread_block()?;
     signals = SigSet::empty();
     signals.extend(watch::SIGNALS);
     let mut groups = Groups::create(order);
-    let walls = sandbox::separate(order);
+    let walls = sandbox::separate(order, owner);
     let (pipes, ends) = pipes()?;
     let Some(first) = sys::fork()? else {
         drop((pipes, control, log));
@@ -122,7 +126,7 @@ fn watch(run: &Path, order: &Order) -> io::Result<()> {
                 run,
                 order,
                 walls: &walls,
-                user,
+                owner,
             },
             &mut groups,
             ends,

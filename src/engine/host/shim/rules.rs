@@ -1,7 +1,8 @@
 //! Landlock: the kernel's own list of what the run may touch, which holds even
 //! where a mount or a file mode would let it.
 use super::super::record::{Measure, Order};
-use super::sandbox::{Place, Walls};
+use super::root::Place;
+use super::sandbox::Walls;
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus,
     PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,

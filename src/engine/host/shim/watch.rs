@@ -26,7 +26,7 @@ pub(super) const SIGNALS: [Signal; 4] = [
     Signal::SIGHUP,
 ];
 /// The sandbox must stand by then.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Our ends of the pipes to the sandbox.
 #[derive(Debug)]
@@ -219,7 +219,7 @@ impl<'a> Watch<'a> {
                 self.result = Some(report);
             }
             Report::Exited(_) | Report::Signaled(_) | Report::Failed(_) => {
-                self.result = Some(report)
+                self.result = Some(report);
             }
         }
     }
@@ -260,12 +260,9 @@ impl<'a> Watch<'a> {
     /// Reads signals; `true` when the first process has ended and was reaped.
     fn ended(&mut self) -> bool {
         while let Ok(Some(signal)) = self.signals.read_signal() {
-            match i32::try_from(signal.ssi_signo)
-                .ok()
-                .and_then(|number| Signal::try_from(number).ok())
-            {
-                Some(told @ (Signal::SIGTERM | Signal::SIGINT)) => self.end(Cause::Told(told)),
-                _ => {}
+            let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
+            if let Ok(told @ (Signal::SIGTERM | Signal::SIGINT)) = Signal::try_from(number) {
+                self.end(Cause::Told(told));
             }
         }
         !matches!(
