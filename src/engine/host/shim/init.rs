@@ -117,8 +117,7 @@ fn confine(job: Job<'_>, groups: &mut Groups, tell: &mut impl FnMut(Report)) -> 
     groups.join();
     // Only hides the group's path; a machine without it loses nothing.
     let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP);
-    let place = root::enter(run, order, walls, owner.uid());
-    std::env::set_current_dir(&place.workspace)?;
+    let place = root::enter(run, order, walls, owner.uid())?;
     let mut measures = vec![place.measure.clone()];
     measures.extend(sandbox::limit(order, groups, walls));
     measures.push(match owner {
@@ -139,8 +138,13 @@ fn confine(job: Job<'_>, groups: &mut Groups, tell: &mut impl FnMut(Report)) -> 
         Owner::Shared(_) => return Err(io::Error::other("there is no user but root to run it as")),
     });
     // After the change of user, which would clear it: a run must not survive
-    // the shim that watches it.
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // the shim that watches it. Killing this process ends all others only if it
+    // is the first of a namespace; otherwise it is told to do so itself.
+    prctl::set_pdeathsig(if walls.own_processes {
+        Signal::SIGKILL
+    } else {
+        END_ALL
+    })?;
     // The command must not read or trace this process, which has its user.
     prctl::set_dumpable(false)?;
     if !walls.own_processes {

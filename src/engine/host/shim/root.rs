@@ -6,7 +6,7 @@ use super::sys;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::Uid;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,8 @@ const CONFIGURATION: [&str; 24] = [
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) workspace: PathBuf,
-    pub(super) temporary: Option<PathBuf>,
+    /// Opened while the directories above it can still be passed.
+    pub(super) opened: File,
     pub(super) own_root: bool,
     pub(super) measure: Measure,
 }
@@ -62,29 +63,33 @@ pub(super) struct Place {
 /// Must run in the first process of the sandbox: in the shim it would hide the
 /// run directory that the shim writes to, and `/proc` shows the namespace of
 /// whoever mounts it.
-pub(super) fn enter(run: &Path, order: &Order, walls: &Walls, user: Uid) -> Place {
-    match build(run, order, walls, user) {
-        Ok(()) => Place {
-            workspace: PathBuf::from("/workspace"),
-            temporary: Some(PathBuf::from("/tmp")),
-            own_root: true,
-            measure: Measure::new(
+pub(super) fn enter(run: &Path, order: &Order, walls: &Walls, user: Uid) -> io::Result<Place> {
+    let (workspace, measure) = match build(run, order, walls, user) {
+        Ok(()) => (
+            PathBuf::from("/workspace"),
+            Measure::new(
                 "file system",
                 true,
                 "a root of its own: system programs read-only, its workspace, private /tmp, /dev and /proc; nothing else of the machine exists",
             ),
-        },
-        Err((step, error)) => Place {
-            workspace: run.join(WORKSPACE),
-            temporary: None,
-            own_root: false,
-            measure: Measure::new(
+        ),
+        Err((step, error)) => (
+            run.join(WORKSPACE),
+            Measure::new(
                 "file system",
                 false,
                 format!("no root directory of its own: {step}: {error}"),
             ),
-        },
-    }
+        ),
+    };
+    let opened = File::open(&workspace)?;
+    nix::unistd::fchdir(&opened)?;
+    Ok(Place {
+        workspace,
+        opened,
+        own_root: measure.active,
+        measure,
+    })
 }
 
 type Step = Result<(), (String, io::Error)>;

@@ -31,7 +31,9 @@ fn apply(order: &Order, walls: &Walls, place: &Place) -> Result<RestrictionStatu
         // No rule allows any port.
         rules = rules.handle_access(AccessNet::from_all(RULES))?;
     }
-    let mut rules = rules.create()?;
+    let mut rules = rules
+        .create()?
+        .add_rule(PathBeneath::new(&place.opened, AccessFs::from_all(RULES)))?;
     for (path, access) in allowed(order, walls, place) {
         // What this machine does not have needs no rule.
         if let Ok(descriptor) = PathFd::new(&path) {
@@ -51,7 +53,6 @@ fn allowed(order: &Order, walls: &Walls, place: &Place) -> Vec<(PathBuf, BitFlag
         .iter()
         .map(|path| (path.clone(), read))
         .collect();
-    allowed.push((place.workspace.clone(), all));
     if place.own_root {
         allowed.extend(
             [
@@ -62,6 +63,7 @@ fn allowed(order: &Order, walls: &Walls, place: &Place) -> Vec<(PathBuf, BitFlag
             .map(|(path, access)| (path.into(), access)),
         );
         allowed.push(("/dev/shm".into(), all & !AccessFs::Execute));
+        allowed.push(("/tmp".into(), all));
     } else {
         // The machine's own directories: only what everyone may see anyway.
         for name in [
@@ -86,7 +88,6 @@ fn allowed(order: &Order, walls: &Walls, place: &Place) -> Vec<(PathBuf, BitFlag
             allowed.push((Path::new("/dev").join(name), device));
         }
     }
-    allowed.extend(place.temporary.iter().map(|path| (path.clone(), all)));
     allowed
 }
 
