@@ -1,1 +1,2 @@
-fn main() {}
+//! Everything is tested through the doors that people and programs use.
+mod engine_host;

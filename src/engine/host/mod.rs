@@ -1,1 +1,350 @@
-//! The host engine.
+//! Runs jobs as confined processes of this machine, with nothing installed. The
+//! server only writes orders and reads files: each run is watched by a process
+//! of its own, the [`shim`], which goes on when the server is replaced.
+mod changes;
+mod frame;
+mod logs;
+mod probe;
+mod record;
+mod runs;
+pub mod shim;
+
+use super::{
+    Cursor, Engine, Error, Event, Handle, LogLine, Network, Node, Protection, Result, RunKey,
+    RunSpec, Status,
+};
+use async_trait::async_trait;
+use changes::Changes;
+use futures_util::stream::{BoxStream, StreamExt as _};
+use logs::blocking;
+use record::Order;
+use runs::{Runs, unavailable};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::OnceCell;
+use tokio_stream::wrappers::BroadcastStream;
+
+/// Users of runs are taken from a range that no system hands out otherwise.
+const FIRST_USER: u32 = 1_900_000_000;
+const USERS: u64 = 100_000_000;
+
+/// What the engine must know about the machine.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This binary, which is executed again as `<exe> shim .` in the directory
+    /// of the run.
+    pub exe: PathBuf,
+    /// Where the runs lie; made if it does not exist.
+    pub runs_dir: PathBuf,
+    /// The installation that the runs belong to.
+    pub instance: String,
+    /// What the machine is called in statuses.
+    pub node: String,
+    pub cpus: u32,
+    pub memory_bytes: u64,
+    /// Directories of the machine that runs may read and execute from.
+    pub readable: Vec<PathBuf>,
+    /// Directories that no run may see even if they lie in readable ones, such
+    /// as the data directory. They must exist.
+    pub hidden: Vec<PathBuf>,
+}
+
+impl Config {
+    /// This machine as it is.
+    #[must_use]
+    pub fn new(runs_dir: PathBuf, instance: String) -> Self {
+        let node = nix::unistd::gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok());
+        Self {
+            // Stays the running binary when its file is replaced by a newer one.
+            exe: PathBuf::from("/proc/self/exe"),
+            runs_dir,
+            instance,
+            node: node.unwrap_or_else(|| "localhost".into()),
+            cpus: std::thread::available_parallelism()
+                .map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
+            memory_bytes: machine_memory().unwrap_or(0),
+            readable: [
+                "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt",
+            ]
+            .map(PathBuf::from)
+            .into(),
+            hidden: Vec::new(),
+        }
+    }
+}
+
+fn machine_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(total.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+/// The engine of this machine. Several may share one directory.
+#[derive(Debug)]
+pub struct HostEngine {
+    config: Config,
+    runs: Runs,
+    changes: Arc<Changes>,
+    protections: OnceCell<Vec<Protection>>,
+}
+
+impl HostEngine {
+    /// # Errors
+    ///
+    /// If the directory of the runs cannot be made or read.
+    pub fn new(mut config: Config) -> io::Result<Self> {
+        let runs = Runs::open(
+            &config.runs_dir,
+            config.instance.clone(),
+            config.node.clone(),
+        )?;
+        runs.root().clone_into(&mut config.runs_dir);
+        config.hidden.push(config.runs_dir.clone());
+        for hidden in &mut config.hidden {
+            *hidden = hidden.canonicalize()?;
+        }
+        let changes = Arc::new(Changes::new(runs.clone()));
+        Ok(Self {
+            config,
+            runs,
+            changes,
+            protections: OnceCell::new(),
+        })
+    }
+
+    /// What really keeps runs apart on this machine, found out by running
+    /// something; done once.
+    pub async fn probe(&self) -> &[Protection] {
+        self.protections
+            .get_or_init(|| probe::protections(&self.config))
+            .await
+    }
+
+    /// Where the files of a run go before it is submitted: whatever is in
+    /// `inputs` and `scripts` then is there when the command starts.
+    pub async fn prepare(&self, key: &RunKey) -> Result<PathBuf> {
+        let workspace = self
+            .runs
+            .path(&self.runs.handle(key)?)?
+            .join(record::WORKSPACE);
+        blocking(move || {
+            let folders = record::FOLDERS.map(|folder| workspace.join(folder));
+            for folder in folders {
+                use std::os::unix::fs::DirBuilderExt as _;
+                std::fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(folder)
+                    .map_err(unavailable)?;
+            }
+            Ok(workspace)
+        })
+        .await
+    }
+}
+
+impl Drop for HostEngine {
+    fn drop(&mut self) {
+        self.changes.wake();
+    }
+}
+
+#[async_trait]
+impl Engine for HostEngine {
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>> {
+        Ok(vec![Node {
+            name: self.config.node.clone(),
+            up: true,
+            cpus: self.config.cpus,
+            memory_bytes: self.config.memory_bytes,
+            gpus: Vec::new(),
+            protections: self.probe().await.to_vec(),
+        }])
+    }
+
+    async fn submit(&self, key: &RunKey, spec: &RunSpec) -> Result<Handle> {
+        let handle = self.runs.handle(key)?;
+        let order = order(&self.config, &handle, spec)?;
+        let (runs, claimed, exe) = (self.runs.clone(), handle.clone(), self.config.exe.clone());
+        // In a task of its own, so that a caller who goes away leaves no half
+        // of it: a shim without an order, or a lock without a shim.
+        let start = tokio::spawn(async move {
+            match blocking(move || runs.claim(&claimed)).await? {
+                Some((run, lock)) => spawn(&exe, &run, lock, &order).await.map_err(unavailable),
+                None => Ok(()),
+            }
+        });
+        start
+            .await
+            .map_err(|error| Error::Unavailable(error.to_string()))??;
+        self.changes.follow(key.clone(), handle.clone(), None);
+        Ok(handle)
+    }
+
+    async fn status(&self, handle: &Handle) -> Result<Status> {
+        let (runs, handle) = (self.runs.clone(), handle.clone());
+        blocking(move || runs.status(&handle)).await
+    }
+
+    /// Tells of runs that were submitted here or appeared in a list.
+    fn events(&self) -> BoxStream<'static, Event> {
+        // Who lags behind misses some, as documented.
+        BroadcastStream::new(self.changes.subscribe())
+            .filter_map(async |event| event.ok())
+            .boxed()
+    }
+
+    async fn list(&self) -> Result<Vec<Event>> {
+        let runs = self.runs.clone();
+        let events = blocking(move || {
+            let mut events = Vec::new();
+            for (key, handle) in runs.all()? {
+                match runs.status(&handle) {
+                    Ok(status) => events.push(Event {
+                        key,
+                        handle,
+                        status,
+                    }),
+                    // Forgotten since we saw its directory.
+                    Err(Error::NotFound) => {}
+                    // One unreadable run must not hide the others.
+                    Err(error) => events.push(Event {
+                        key,
+                        handle,
+                        status: Status::Unknown {
+                            why: error.to_string(),
+                        },
+                    }),
+                }
+            }
+            Ok(events)
+        })
+        .await?;
+        for event in events
+            .iter()
+            .filter(|event| !matches!(event.status, Status::Ended(_)))
+        {
+            self.changes.follow(
+                event.key.clone(),
+                event.handle.clone(),
+                Some(event.status.clone()),
+            );
+        }
+        Ok(events)
+    }
+
+    fn logs(
+        &self,
+        handle: &Handle,
+        from: Cursor,
+        follow: bool,
+    ) -> BoxStream<'static, Result<Vec<LogLine>>> {
+        logs::read(self.runs.clone(), handle.clone(), from, follow)
+    }
+
+    async fn stop(&self, handle: &Handle) -> Result<()> {
+        let (runs, handle) = (self.runs.clone(), handle.clone());
+        blocking(move || runs.stop(&handle)).await
+    }
+
+    fn workspace(&self, handle: &Handle) -> Option<PathBuf> {
+        let workspace = self.runs.path(handle).ok()?.join(record::WORKSPACE);
+        workspace.is_dir().then_some(workspace)
+    }
+
+    async fn forget(&self, handle: &Handle) -> Result<()> {
+        let (runs, handle) = (self.runs.clone(), handle.clone());
+        blocking(move || runs.forget(&handle)).await
+    }
+}
+
+fn order(config: &Config, handle: &Handle, spec: &RunSpec) -> Result<Order> {
+    let refuse = |why: &str| Err(Error::Refused(why.to_owned()));
+    if spec.argv.first().is_none_or(String::is_empty) {
+        return refuse("there is no command to run");
+    }
+    if spec
+        .argv
+        .iter()
+        .chain(spec.env.keys())
+        .chain(spec.env.values())
+        .any(|text| text.contains('\0'))
+    {
+        return refuse("the command or its environment contains a zero byte");
+    }
+    if spec
+        .env
+        .keys()
+        .any(|name| name.is_empty() || name.contains('='))
+    {
+        return refuse("an environment variable has no usable name");
+    }
+    // The same in every process, and different in every installation.
+    let place = format!("{}/{}", config.runs_dir.display(), handle.0);
+    let number = place.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let millis =
+        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Ok(Order {
+        argv: spec.argv.clone(),
+        env: spec
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        uid: FIRST_USER + u32::try_from(number % USERS).expect("below the number of users"),
+        cpus: spec.cpus,
+        memory_bytes: spec.memory_bytes,
+        processes: spec.processes,
+        disk_bytes: spec.disk_bytes,
+        // A year is for ever, and can be added to any point in time.
+        time_limit_ms: millis(spec.time_limit).min(365 * 24 * 3_600_000),
+        grace_ms: millis(spec.grace).min(24 * 3_600_000),
+        host_network: spec.network == Network::Host,
+        log_limit_bytes: spec.log_limit_bytes,
+        readable: config.readable.clone(),
+        hidden: config.hidden.clone(),
+        group: format!("{number:016x}"),
+    })
+}
+
+/// Starts a shim that holds `lock` from its first instant.
+async fn spawn(exe: &Path, run: &Path, lock: File, order: &Order) -> io::Result<()> {
+    let order = serde_json::to_vec(order)?;
+    let complaints = File::options()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(run.join(record::SHIM_LOG))?;
+    let mut shim = tokio::process::Command::new(exe)
+        // A run can read these words, so they say nothing about the machine.
+        .arg0("junglegrid")
+        .args(["shim", "."])
+        .env_clear()
+        .current_dir(run)
+        .stdin(Stdio::piped())
+        .stdout(lock)
+        .stderr(complaints)
+        .spawn()?;
+    let told = match shim.stdin.take() {
+        Some(mut input) => input.write_all(&order).await,
+        None => Ok(()),
+    };
+    // Reaps it if it ends before we do; otherwise somebody else will.
+    tokio::spawn(async move { shim.wait().await });
+    told
+}

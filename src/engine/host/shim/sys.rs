@@ -1,0 +1,107 @@
+//! The system calls that have no safe form. Everything `unsafe` is here; the
+//! shim is single-threaded, which is what most of it rests on.
+use nix::errno::Errno;
+use nix::unistd::{ForkResult, Pid};
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// Unix microseconds.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the shim has no server whose clock it could ask"
+)]
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Forks; `None` in the child.
+#[expect(
+    unsafe_code,
+    reason = "fork; this process has one thread, so the child may do anything"
+)]
+pub(super) fn fork() -> nix::Result<Option<Pid>> {
+    // SAFETY: no other thread exists whose locks the child could inherit.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Some(child)),
+        ForkResult::Child => Ok(None),
+    }
+}
+
+/// Ends at once, without the cleanup that belongs to the parent.
+#[expect(unsafe_code, reason = "_exit")]
+pub(super) fn exit(code: i32) -> ! {
+    // SAFETY: always sound.
+    unsafe { libc::_exit(code) }
+}
+
+/// Gives the command the signal behavior that every program expects at its
+/// start: Rust programs ignore SIGPIPE, and an ignored signal survives exec.
+#[expect(unsafe_code, reason = "signal")]
+pub(super) fn default_signals() {
+    for signal in 1..=31 {
+        // SAFETY: sets no handler; fails harmlessly for KILL and STOP.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Marks everything above the standard streams to be closed by exec.
+#[expect(unsafe_code, reason = "close_range")]
+pub(super) fn seal_descriptors() {
+    // SAFETY: only sets a flag on descriptors.
+    unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3u32,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+}
+
+/// Brings the loopback interface of a new network namespace up.
+#[expect(unsafe_code, reason = "an interface ioctl")]
+pub(super) fn loopback_up() -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    // SAFETY: all zeros is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = libc::c_char::from_ne_bytes([*from]);
+    }
+    request.ifr_ifru.ifru_flags =
+        i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).expect("small flags");
+    // SAFETY: the request outlives the call and is of the type that the call reads.
+    Errno::result(unsafe {
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)
+    })?;
+    Ok(())
+}
+
+/// Takes rights from a mount and all mounts below it.
+#[expect(unsafe_code, reason = "mount_setattr")]
+pub(super) fn restrict_mount(path: &Path, attributes: u64) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    let change = libc::mount_attr {
+        attr_set: attributes,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    // SAFETY: the pointers and the size describe live values.
+    Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_RECURSIVE,
+            &raw const change,
+            size_of::<libc::mount_attr>(),
+        )
+    })?;
+    Ok(())
+}
