@@ -1,2 +1,3 @@
 //! Jungle Grid.
 pub mod engine;
+pub mod web;
