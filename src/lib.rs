@@ -1,3 +1,5 @@
 //! Jungle Grid.
+pub mod app;
+pub mod domain;
 pub mod engine;
 pub mod web;

@@ -1,1 +1,2 @@
-fn main() {}
+//! One binary for all integration tests: it links once.
+mod wire;

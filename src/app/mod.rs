@@ -1,0 +1,3 @@
+//! The wiring: settings, listeners, and what the process owns on disk.
+pub mod guard;
+pub mod server;
