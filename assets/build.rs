@@ -27,8 +27,9 @@ struct Made {
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=assets");
-    let assets = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("assets");
-    let out = PathBuf::from(env::var("OUT_DIR")?);
+    // A build script runs in its package's folder.
+    let assets = Path::new("assets");
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     let read = |name: &str| {
         fs::read_to_string(assets.join(name)).map_err(|e| format!("assets/{name}: {e}"))
     };
@@ -91,30 +92,30 @@ fn make(name: &'static str, text: String) -> Made {
     }
 }
 
-fn write_file(table: &mut String, out: &Path, file: &Made) -> Result<(), Box<dyn Error>> {
-    let kind = match file.name.rsplit('.').next() {
+fn write_file(table: &mut String, out: &Path, made: &Made) -> Result<(), Box<dyn Error>> {
+    let kind = match made.name.rsplit('.').next() {
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",
-        _ => return Err(format!("{}: no content type known", file.name).into()),
+        _ => return Err(format!("{}: no content type known", made.name).into()),
     };
     writeln!(
         table,
         "File {{ name: {:?}, path: {:?}, kind: {kind:?}, codings: [",
-        file.name, file.path
+        made.name, made.path
     )?;
     for (coding, bytes) in [
-        ("br", brotli(&file.bytes)?),
-        ("zstd", zstd::bulk::compress(&file.bytes, 19)?),
-        ("gzip", gzip(&file.bytes)?),
-        ("identity", file.bytes.clone()),
+        ("br", brotli(&made.bytes)?),
+        ("zstd", zstd::bulk::compress(&made.bytes, 19)?),
+        ("gzip", gzip(&made.bytes)?),
+        ("identity", made.bytes.clone()),
     ] {
-        let path = out.join(format!("{}.{coding}", file.name));
-        fs::write(&path, bytes)?;
+        let file = format!("/{}.{coding}", made.name);
+        fs::write(out.join(&file[1..]), bytes)?;
         writeln!(
             table,
-            "Coded {{ coding: {coding:?}, etag: {:?}, bytes: include_bytes!({path:?}) }},",
-            format!("\"{}-{coding}\"", file.hash),
+            "Coded {{ coding: {coding:?}, etag: {:?}, bytes: include_bytes!(concat!(env!(\"OUT_DIR\"), {file:?})) }},",
+            format!("\"{}-{coding}\"", made.hash),
         )?;
     }
     writeln!(table, "] }},")?;

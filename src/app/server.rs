@@ -56,7 +56,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             header: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
             stalled: Duration::from_secs(30),
             drain: Duration::from_secs(20),
             headers: 100,

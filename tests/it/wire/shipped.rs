@@ -126,10 +126,9 @@ fn the_vendored_files_are_the_ones_in_the_table() {
             &include_bytes!("../../../assets/vendor/htmx-4.0.1/LICENSE")[..],
         ),
     ] {
-        let hash: String = Sha256::digest(bytes)
+        let hash = Sha256::digest(bytes)
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+            .fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
         let row = readme
             .lines()
             .find(|line| line.starts_with(&format!("| `{name}`")))
