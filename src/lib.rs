@@ -2,4 +2,6 @@
 pub mod app;
 pub mod domain;
 pub mod engine;
+pub mod settings;
+pub mod telemetry;
 pub mod web;
