@@ -10,10 +10,14 @@
 //! A newcomer's path: `api/mod.rs` lists every operation, `tests/it/jobs.rs`
 //! shows how they behave, `web/jobs` how they look.
 pub mod api;
+pub mod app;
 pub mod client;
 pub mod clock;
 pub mod domain;
 pub mod engine;
 pub mod orchestrator;
 pub mod random;
+pub mod settings;
 pub mod store;
+pub mod telemetry;
+pub mod web;

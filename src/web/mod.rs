@@ -1,0 +1,2 @@
+//! The portal: pages and fragments.
+pub mod assets;

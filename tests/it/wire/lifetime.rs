@@ -1,0 +1,177 @@
+//! How long connections live, and how many there may be.
+use super::*;
+
+#[tokio::test]
+async fn an_idle_connection_may_wait_longer_than_half_a_head() {
+    let server = start(short()).await;
+    let mut stream = server.connect().await;
+    stream
+        .write_all(&server.named(b"GET / HTTP/1.1\r\nHost: HOST\r\n\r\n"))
+        .await
+        .unwrap();
+    let mut some = [0; 4096];
+    let length = stream.read(&mut some).await.unwrap();
+    assert_eq!(Answer::parse(&some[..length]).status, 200);
+    let answered = Instant::now();
+    assert!(to_the_end(&mut stream).await.is_empty());
+    let idle = answered.elapsed();
+    assert!(idle >= Duration::from_millis(1400), "closed after {idle:?}");
+
+    let mut stream = server.connect().await;
+    let one = server.named(b"POST /echo HTTP/1.1\r\nHost: HOST\r\nContent-Length: 1\r\n\r\nx");
+    stream.write_all(&one).await.unwrap();
+    assert_ne!(stream.read(&mut some).await.unwrap(), 0);
+    stream.write_all(b"G").await.unwrap();
+    let begun = Instant::now();
+    assert!(to_the_end(&mut stream).await.is_empty());
+    let dripping = begun.elapsed();
+    assert!(
+        dripping < Duration::from_millis(1200),
+        "half a head lived for {dripping:?}"
+    );
+    assert!(
+        dripping >= Duration::from_millis(150),
+        "closed after {dripping:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_serves_many_requests() {
+    let header = Duration::from_millis(100);
+    let server = start(Limits {
+        header,
+        idle: PATIENCE,
+        ..short()
+    })
+    .await;
+    let mut stream = server.connect().await;
+    let mut some = [0; 4096];
+    let begun = Instant::now();
+    // Longer than one head may take: each has a clock of its own.
+    while begun.elapsed() < header * 3 {
+        let request =
+            server.named(b"POST /echo HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\n\r\nxy");
+        stream.write_all(&request).await.unwrap();
+        let length = tokio::time::timeout(PATIENCE, stream.read(&mut some))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(Answer::parse(&some[..length]).text(), "xy");
+    }
+}
+
+#[tokio::test]
+async fn one_address_may_not_take_every_connection() {
+    let server = start(Limits {
+        per_address: 2,
+        exempt: Vec::new(),
+        header: PATIENCE,
+        ..short()
+    })
+    .await;
+    let (first, _second) = (server.connect().await, server.connect().await);
+    let refused = server.get("/", "").await;
+    assert_eq!(
+        (refused.status, refused.header("connection")),
+        (429, Some("close"))
+    );
+    drop(first);
+    until_served(&server).await;
+}
+
+#[tokio::test]
+async fn all_connections_together_have_a_limit() {
+    let server = start(Limits {
+        connections: 1,
+        header: PATIENCE,
+        ..short()
+    })
+    .await;
+    let _first = server.connect().await;
+    assert_eq!(server.get("/", "").await.status, 503);
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_cut_off() {
+    let server = start(Limits {
+        stalled: Duration::from_millis(300),
+        connections: 1,
+        ..short()
+    })
+    .await;
+    let mut stream = server.connect().await;
+    stream
+        .write_all(&server.named(b"GET /flood HTTP/1.1\r\nHost: HOST\r\n\r\n"))
+        .await
+        .unwrap();
+    stream.read_exact(&mut [0; 15]).await.unwrap();
+    // The only place is free again once that connection is gone, unread as it is.
+    until_served(&server).await;
+}
+
+async fn until_served(server: &Server) {
+    let freed = async {
+        while server.get("/", "").await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, freed)
+        .await
+        .expect("a closed connection frees its place");
+}
+
+#[tokio::test]
+async fn a_vanished_reader_ends_its_stream() {
+    let mut server = start(short()).await;
+    let mut stream = server.connect().await;
+    stream
+        .write_all(&server.named(b"GET /stream HTTP/1.1\r\nHost: HOST\r\n\r\n"))
+        .await
+        .unwrap();
+    stream.read_exact(&mut [0; 15]).await.unwrap();
+    drop(stream);
+    let dropped = tokio::time::timeout(PATIENCE, server.dropped.recv()).await;
+    dropped.expect("the stream is dropped").unwrap();
+}
+
+#[tokio::test]
+async fn shutting_down_waits_for_requests_but_not_for_ever() {
+    let server = start(Limits {
+        idle: PATIENCE,
+        header: PATIENCE,
+        ..short()
+    })
+    .await;
+    let mut silent = server.connect().await;
+    let mut stream = server.connect().await;
+    stream
+        .write_all(&server.named(b"GET /stream HTTP/1.1\r\nHost: HOST\r\n\r\n"))
+        .await
+        .unwrap();
+    stream.read_exact(&mut [0; 15]).await.unwrap();
+    let mut busy = server.connect().await;
+    let half = server.named(b"POST /echo HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\n\r\nx");
+    busy.write_all(&half).await.unwrap();
+    // An answer on a later connection: the server has seen the others.
+    assert_eq!(server.get("/", "").await.status, 200);
+    let begun = Instant::now();
+    server.shutdown.cancel();
+    assert!(to_the_end(&mut silent).await.is_empty());
+    assert!(
+        begun.elapsed() < Duration::from_millis(800),
+        "an idle connection held on"
+    );
+    busy.write_all(b"y").await.unwrap();
+    let answer = Answer::parse(&to_the_end(&mut busy).await);
+    assert_eq!((answer.status, answer.text().as_str()), (200, "xy"));
+    to_the_end(&mut stream).await;
+    server.running.await.unwrap().unwrap();
+    assert!(
+        begun.elapsed() >= Duration::from_secs(1),
+        "the open stream was not given its time"
+    );
+    assert!(
+        TcpStream::connect(server.address).await.is_err(),
+        "still accepting"
+    );
+}
