@@ -94,6 +94,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     tracing::debug!(%address, "accepting connections");
+    let limits = Arc::new(limits);
     let slots = Arc::new(Slots::new(&limits));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let connections = TaskTracker::new();
@@ -112,7 +113,7 @@ pub async fn serve(
                     slot,
                     peer,
                     router.clone(),
-                    limits.clone(),
+                    Arc::clone(&limits),
                     until,
                 ));
             }
@@ -193,7 +194,7 @@ async fn connection(
     slot: Slot,
     peer: Peer,
     router: Router,
-    limits: Limits,
+    limits: Arc<Limits>,
     until: Until,
 ) {
     let head = Arc::new(Head::new(&limits));

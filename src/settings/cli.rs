@@ -47,11 +47,11 @@ pub struct Flags {
     #[arg(long, env = "JUNGLEGRID_DATA", value_name = "DIR")]
     data: Option<String>,
 
-    /// The address that people type, http or https, without a path. Default http://<listen>
+    /// The address that people type, http or https, without a path. Default `http://LISTEN`
     #[arg(long, env = "JUNGLEGRID_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
-    /// Apps run at <random>.<this domain>, which should not belong to the portal's site. Default apps.localhost
+    /// Apps run one label below this domain, which should not belong to the portal's site. Default apps.localhost
     #[arg(long, env = "JUNGLEGRID_APPS_DOMAIN", value_name = "DOMAIN")]
     apps_domain: Option<String>,
 
