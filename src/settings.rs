@@ -349,6 +349,16 @@ impl Settings {
         warnings
     }
 
+    /// Says which address was really bound: with port 0 that is news, and the
+    /// public URL follows unless it was set.
+    pub fn bound_to(&mut self, address: SocketAddr) {
+        let followed = own_url(self.listen).is_ok_and(|own| own == self.public_url);
+        if followed && let Ok(own) = own_url(address) {
+            self.public_url = own;
+        }
+        self.listen = address;
+    }
+
     /// Whether the host engine must not be used: strangers can reach this
     /// listener, and nobody said that they may run processes here.
     #[must_use]

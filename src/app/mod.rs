@@ -1,5 +1,181 @@
-//! The wiring: settings, listeners, and what the process owns on disk.
+//! The wiring: settings → store, engine, orchestrator, client, portal, listener.
 pub mod guard;
+pub mod health;
 pub mod lock;
 pub mod master_key;
 pub mod server;
+
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::domain::money::Usd;
+use crate::egress::{self, mail::Postbox};
+use crate::engine::host::{Config as HostConfig, HostEngine};
+use crate::engine::{Engine, Network};
+use crate::orchestrator::{self, Config, State, workers};
+use crate::settings::{HostImages, HostNetwork, Settings};
+use crate::store::Store;
+use crate::web;
+use anyhow::Context as _;
+use axum::Router;
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Between the polite signal and the kill of a job that is to stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// Most output kept per job.
+const LOG_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
+/// Background work may take so long to finish when the process is to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Serves until `shutdown` is cancelled.
+///
+/// # Errors
+///
+/// If something that is needed to begin is missing or in use; the message says
+/// what to do.
+pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; choose another address with --listen", settings.listen))?;
+    let listen = listener.local_addr()?;
+    let mut settings = settings;
+    settings.bound_to(listen);
+    let tasks = TaskTracker::new();
+    let built = build(&settings, &shutdown, &tasks).await?;
+    let mut rules = guard::Rules::new(guard::Hosts::new(listen, &settings.public_url, &settings.apps_domain));
+    rules.trusted.clone_from(&settings.trusted_proxies);
+    let mut limits = server::Limits { per_address: settings.connections_per_address, ..server::Limits::default() };
+    limits.exempt.extend(settings.trusted_proxies.iter().copied());
+    let url = settings.public_url.as_str().trim_end_matches('/').to_owned();
+    tracing::info!("Jungle Grid is ready at {url}");
+    let router = guard::wrap(built.router, rules);
+    server::serve(listener, router, limits, shutdown.clone()).await?;
+    tasks.close();
+    if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+        tracing::warn!("background work did not finish in time");
+    }
+    if let Some(store) = built.store {
+        store.close().await;
+    }
+    tracing::info!("stopped; jobs that were running go on, and are taken up at the next start");
+    Ok(())
+}
+
+struct Built {
+    router: Router,
+    store: Option<Store>,
+    /// Held until the process ends.
+    _lock: Option<lock::DataLock>,
+}
+
+async fn build(
+    settings: &Settings,
+    shutdown: &CancellationToken,
+    tasks: &TaskTracker,
+) -> anyhow::Result<Built> {
+    if let Some(url) = &settings.orchestrator {
+        let client = Client::remote(egress::http()?, url.clone());
+        let router = health::routes(None).merge(web::router(client, portal(settings)));
+        tracing::info!(orchestrator = %url.host_str().unwrap_or_default(), "only the portal is served here");
+        return Ok(Built { router, store: None, _lock: None });
+    }
+    let data = &settings.data;
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("cannot make the data directory {}", data.display()))?;
+    let lock = lock::take(data)?;
+    let key = master_key::load_or_create(data)?;
+    let store = Store::open(settings.database.expose_secret())
+        .await
+        .context("cannot open the database")?;
+    let config = config(settings, key.expose());
+    let engine = engine(settings, &config.instance).await?;
+    let postbox = postbox(settings, data)?;
+    let state = State::new(store.clone(), engine, Clock::default(), config, *key.expose(), shutdown.clone());
+    tasks.spawn(workers::run(state.clone(), tasks.clone()));
+    tasks.spawn(workers::mail::run(state.clone(), postbox));
+    let api = orchestrator::router(state.clone());
+    let mut router = health::routes(Some(store.clone())).merge(api.clone());
+    if !settings.no_portal {
+        router = router.merge(web::router(Client::in_process(api), portal(settings)));
+    }
+    Ok(Built { router, store: Some(store), _lock: Some(lock) })
+}
+
+fn portal(settings: &Settings) -> web::Config {
+    web::Config {
+        public_url: settings.public_url.clone(),
+        secure_cookies: !settings.insecure_http,
+    }
+}
+
+fn config(settings: &Settings, key: &[u8; 32]) -> Config {
+    Config {
+        instance: instance(key),
+        public_url: settings.public_url.as_str().trim_end_matches('/').to_owned(),
+        welcome_credit: Usd::from_micros(settings.welcome_credit),
+        hourly_rate: Usd::from_micros(settings.hourly_rate),
+        slots: settings.host_slots,
+        ignore_images: settings.host_images == HostImages::Any,
+        network: match settings.host_network {
+            HostNetwork::None => Network::None,
+            HostNetwork::Host => Network::Host,
+        },
+        default_time_limit: settings.default_run,
+        longest_time_limit: settings.max_run,
+        grace: GRACE,
+        operators: settings.operators.clone(),
+        first_account_operates: settings.listen.ip().is_loopback() && settings.operators.is_empty(),
+        session_idle: settings.session_idle,
+        session_lifetime: settings.session_absolute,
+        smtp: settings.smtp.is_some(),
+        log_limit_bytes: LOG_LIMIT_BYTES,
+    }
+}
+
+/// Stays the same as long as the master key does, and says nothing about it.
+fn instance(key: &[u8; 32]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"junglegrid instance");
+    hash.update(key);
+    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn engine(settings: &Settings, instance: &str) -> anyhow::Result<Arc<dyn Engine>> {
+    anyhow::ensure!(
+        !settings.refuses_host_engine(),
+        "strangers can reach {}, and jobs would run as processes of this machine. \
+         Listen on 127.0.0.1, or say --allow-public-host-engine if that is what you want",
+        settings.listen
+    );
+    let mut host = HostConfig::new(settings.data.join("runs"), instance.to_owned());
+    host.hidden.push(settings.data.clone());
+    let engine = HostEngine::new(host).context("cannot prepare the directory of the runs")?;
+    for protection in engine.probe().await {
+        if protection.active {
+            tracing::info!(protection = protection.name, "{}", protection.detail);
+        } else {
+            tracing::warn!(protection = protection.name, "missing: {}", protection.detail);
+        }
+    }
+    tracing::info!("jobs run as confined processes of this machine (engine: host)");
+    Ok(Arc::new(engine))
+}
+
+fn postbox(settings: &Settings, data: &Path) -> anyhow::Result<Postbox> {
+    match &settings.smtp {
+        Some(url) => Ok(Postbox::smtp(url.expose_secret(), &settings.mail_from)?),
+        None => {
+            tracing::info!("no mail server is configured: mails are written to the outbox folder and to this log");
+            Ok(Postbox::outbox(&data.join("outbox"), &settings.mail_from)?)
+        }
+    }
+}

@@ -121,6 +121,13 @@ impl Store {
         task.await.map_err(|_| Error::BrokenOff)?
     }
 
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let mut conn = self.read().await?;
+        sqlx::query("SELECT 1").execute(&mut *conn).await?;
+        Ok(())
+    }
+
     /// Closes every connection; `SQLite` then folds its log into the file.
     pub async fn close(&self) {
         self.readers.close().await;
