@@ -13,6 +13,7 @@ pub mod api;
 pub mod client;
 pub mod clock;
 pub mod domain;
+pub mod egress;
 pub mod engine;
 pub mod orchestrator;
 pub mod random;
