@@ -1,8 +1,10 @@
 //! The orchestrator: use cases behind the HTTP contract of [`crate::api`].
+mod auth;
 mod caller;
 mod error;
 mod hub;
 mod route;
+pub mod workers;
 
 pub use caller::Caller;
 pub use error::Error;
@@ -16,7 +18,7 @@ use crate::store::Store;
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What the operator decided, as far as the orchestrator cares.
@@ -68,8 +70,7 @@ struct Shared {
     work: Notify,
     /// Told when a mail has been queued.
     mail: Notify,
-    /// Password hashing takes 19 MiB and 15 ms of a core each.
-    hashing: Semaphore,
+    hashing: auth::Hashing,
     shutdown: CancellationToken,
 }
 
@@ -92,7 +93,7 @@ impl State {
             hub: Hub::new(),
             work: Notify::new(),
             mail: Notify::new(),
-            hashing: Semaphore::new(2),
+            hashing: auth::Hashing::new(),
             shutdown,
         }))
     }
@@ -139,5 +140,5 @@ impl State {
 
 /// One line per endpoint, in the order of the table in [`crate::api`].
 pub fn router(state: State) -> Router {
-    Router::new().with_state(state)
+    Router::new().merge(auth::routes()).with_state(state)
 }

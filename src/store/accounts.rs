@@ -77,12 +77,11 @@ pub async fn find(conn: &mut Conn, id: AccountId) -> Result<Option<Account>, Err
 
 /// The account that has proven this address.
 pub async fn active(conn: &mut Conn, email: &str) -> Result<Option<Account>, Error> {
-    let row = sqlx::query_as::<_, Row>(
-        "SELECT * FROM accounts WHERE email = $1 AND status = 'active'",
-    )
-    .bind(email)
-    .fetch_optional(conn)
-    .await?;
+    let row =
+        sqlx::query_as::<_, Row>("SELECT * FROM accounts WHERE email = $1 AND status = 'active'")
+            .bind(email)
+            .fetch_optional(conn)
+            .await?;
     row.map(Account::try_from).transpose()
 }
 
@@ -114,7 +113,7 @@ pub async fn count_active(conn: &mut Conn) -> Result<i64, Error> {
 pub async fn activate(
     conn: &mut Conn,
     id: AccountId,
-    operator: i16,
+    operator: bool,
     at: OffsetDateTime,
 ) -> Result<bool, Error> {
     let done = sqlx::query(
@@ -122,7 +121,7 @@ pub async fn activate(
          WHERE id = $3 AND status = 'unverified'",
     )
     .bind(micros(at))
-    .bind(operator)
+    .bind(i16::from(operator))
     .bind(id.to_string())
     .execute(conn)
     .await;
@@ -168,13 +167,12 @@ pub async fn forget_unverified(conn: &mut Conn, before: OffsetDateTime) -> Resul
 
 /// Replaces the password of an active account.
 pub async fn set_password(conn: &mut Conn, id: AccountId, hash: &str) -> Result<bool, Error> {
-    let done = sqlx::query(
-        "UPDATE accounts SET password_hash = $1 WHERE id = $2 AND status = 'active'",
-    )
-    .bind(hash)
-    .bind(id.to_string())
-    .execute(conn)
-    .await?;
+    let done =
+        sqlx::query("UPDATE accounts SET password_hash = $1 WHERE id = $2 AND status = 'active'")
+            .bind(hash)
+            .bind(id.to_string())
+            .execute(conn)
+            .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -213,15 +211,6 @@ pub async fn insert_workspace(conn: &mut Conn, workspace: &Workspace) -> Result<
     Ok(())
 }
 
-/// The workspace with this id.
-pub async fn workspace(conn: &mut Conn, id: WorkspaceId) -> Result<Option<Workspace>, Error> {
-    let row = sqlx::query_as::<_, WorkspaceRow>("SELECT * FROM workspaces WHERE id = $1")
-        .bind(id.to_string())
-        .fetch_optional(conn)
-        .await?;
-    row.map(Workspace::try_from).transpose()
-}
-
 /// The workspace that `account` has been a member of for longest.
 pub async fn home(conn: &mut Conn, account: AccountId) -> Result<Option<Workspace>, Error> {
     let row = sqlx::query_as::<_, WorkspaceRow>(
@@ -235,15 +224,9 @@ pub async fn home(conn: &mut Conn, account: AccountId) -> Result<Option<Workspac
     row.map(Workspace::try_from).transpose()
 }
 
-/// Jobs of the workspace that have not ended.
-pub async fn active_jobs(conn: &mut Conn, workspace: WorkspaceId) -> Result<i64, Error> {
-    let count = sqlx::query_scalar::<_, i64>(
-        "SELECT CAST(COUNT(*) AS BIGINT) FROM jobs WHERE workspace = $1 AND ended = 0",
-    )
-    .bind(workspace.to_string())
-    .fetch_one(conn)
-    .await?;
-    Ok(count)
+/// Reads roles as they are stored.
+pub(super) fn roles(text: &str) -> Option<Vec<Role>> {
+    text.split(',').map(role).collect()
 }
 
 /// Reads a role as it is stored.
@@ -271,7 +254,6 @@ impl TryFrom<Row> for Account {
 
     fn try_from(row: Row) -> Result<Self, Error> {
         let wrong = |why: &str| corrupt("accounts", &row.id, why);
-        let roles: Option<Vec<Role>> = row.roles.split(',').map(role).collect();
         let status = match (row.status.as_str(), row.verified_at) {
             ("unverified", None) => Status::Unverified,
             ("active", Some(since)) => Status::Active {
@@ -281,7 +263,7 @@ impl TryFrom<Row> for Account {
         };
         Ok(Self {
             id: row.id.parse().map_err(|_| wrong("not an account id"))?,
-            roles: roles.ok_or_else(|| wrong("an unknown role"))?,
+            roles: roles(&row.roles).ok_or_else(|| wrong("an unknown role"))?,
             status,
             operator: row.operator == 1,
             created_at: from_micros(row.created_at),

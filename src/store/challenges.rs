@@ -108,16 +108,13 @@ pub async fn attempt(
 }
 
 /// Uses a code up. `false` if that has happened before.
-pub async fn close(
-    conn: &mut Conn,
-    id: ChallengeId,
-    at: OffsetDateTime,
-) -> Result<bool, Error> {
-    let done = sqlx::query("UPDATE challenges SET closed_at = $1 WHERE id = $2 AND closed_at IS NULL")
-        .bind(micros(at))
-        .bind(id.to_string())
-        .execute(conn)
-        .await?;
+pub async fn close(conn: &mut Conn, id: ChallengeId, at: OffsetDateTime) -> Result<bool, Error> {
+    let done =
+        sqlx::query("UPDATE challenges SET closed_at = $1 WHERE id = $2 AND closed_at IS NULL")
+            .bind(micros(at))
+            .bind(id.to_string())
+            .execute(conn)
+            .await?;
     Ok(done.rows_affected() == 1)
 }
 

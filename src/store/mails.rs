@@ -83,9 +83,15 @@ pub async fn sent(conn: &mut Conn, id: MailId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Notes why sending failed; it will be tried again.
-pub async fn postpone(conn: &mut Conn, id: MailId, why: &str) -> Result<(), Error> {
-    sqlx::query("UPDATE mails SET error = $1 WHERE id = $2 AND state = 'waiting'")
+/// Notes why sending failed; it will be tried again at `again_at`.
+pub async fn postpone(
+    conn: &mut Conn,
+    id: MailId,
+    again_at: OffsetDateTime,
+    why: &str,
+) -> Result<(), Error> {
+    sqlx::query("UPDATE mails SET next_at = $1, error = $2 WHERE id = $3 AND state = 'waiting'")
+        .bind(micros(again_at))
         .bind(why)
         .bind(id.to_string())
         .execute(conn)

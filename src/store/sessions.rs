@@ -1,9 +1,10 @@
 //! Signed-in browsers and terminals. Tokens are stored as SHA-256 only.
-use super::accounts::role;
+use super::accounts::{role, roles};
 use super::{Conn, Error, corrupt};
 use crate::clock::{from_micros, micros};
 use crate::domain::account::Role;
 use crate::domain::id::{AccountId, SessionId, WorkspaceId};
+use crate::domain::money::Usd;
 use time::OffsetDateTime;
 
 /// A session that begins.
@@ -32,6 +33,24 @@ pub struct Bearer {
     pub operator: bool,
     pub last_seen: OffsetDateTime,
     pub expires_at: OffsetDateTime,
+}
+
+/// A session, its account and its workspace.
+#[derive(Debug, Clone)]
+pub struct Described {
+    pub account: AccountId,
+    pub email: String,
+    pub name: Option<String>,
+    pub roles: Vec<Role>,
+    pub operator: bool,
+    pub workspace: WorkspaceId,
+    pub workspace_name: String,
+    pub role: Role,
+    pub expires_at: OffsetDateTime,
+    /// What the workspace can spend.
+    pub available: Usd,
+    /// Jobs of the workspace that have not ended.
+    pub active_jobs: i64,
 }
 
 /// Adds a session, last seen when it was made.
@@ -69,13 +88,24 @@ pub async fn bearer(conn: &mut Conn, token_hash: &str) -> Result<Option<Bearer>,
     row.map(Bearer::try_from).transpose()
 }
 
-/// When the session ends at the latest.
-pub async fn expires_at(conn: &mut Conn, id: SessionId) -> Result<Option<OffsetDateTime>, Error> {
-    let at = sqlx::query_scalar::<_, i64>("SELECT expires_at FROM sessions WHERE id = $1")
-        .bind(id.to_string())
-        .fetch_optional(conn)
-        .await?;
-    Ok(at.map(from_micros))
+/// A session with all that a page says about it, in one statement.
+pub async fn describe(conn: &mut Conn, id: SessionId) -> Result<Option<Described>, Error> {
+    let row = sqlx::query_as::<_, DescribedRow>(
+        "SELECT s.id, s.account, s.workspace, s.role, s.expires_at,
+                a.email, a.name, a.roles, a.operator, w.name AS workspace_name,
+                COALESCE((SELECT l.credit - l.debit FROM ledger_accounts l
+                          WHERE l.workspace = s.workspace AND l.kind = 'available'), 0)
+                  AS available,
+                (SELECT CAST(COUNT(*) AS BIGINT) FROM jobs j
+                 WHERE j.workspace = s.workspace AND j.ended = 0) AS active_jobs
+         FROM sessions s JOIN accounts a ON a.id = s.account
+                         JOIN workspaces w ON w.id = s.workspace
+         WHERE s.id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.map(Described::try_from).transpose()
 }
 
 /// Notes that the session was used at `at`; never turns the time back.
@@ -138,12 +168,61 @@ impl TryFrom<Row> for Bearer {
         let wrong = |why: &str| corrupt("sessions", &row.id, why);
         Ok(Self {
             session: row.id.parse().map_err(|_| wrong("not a session id"))?,
-            account: row.account.parse().map_err(|_| wrong("not an account id"))?,
-            workspace: row.workspace.parse().map_err(|_| wrong("not a workspace id"))?,
+            account: row
+                .account
+                .parse()
+                .map_err(|_| wrong("not an account id"))?,
+            workspace: row
+                .workspace
+                .parse()
+                .map_err(|_| wrong("not a workspace id"))?,
             role: role(&row.role).ok_or_else(|| wrong("an unknown role"))?,
             operator: row.operator == 1,
             last_seen: from_micros(row.last_seen),
             expires_at: from_micros(row.expires_at),
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct DescribedRow {
+    id: String,
+    account: String,
+    workspace: String,
+    role: String,
+    expires_at: i64,
+    email: String,
+    name: Option<String>,
+    roles: String,
+    operator: i16,
+    workspace_name: String,
+    available: i64,
+    active_jobs: i64,
+}
+
+impl TryFrom<DescribedRow> for Described {
+    type Error = Error;
+
+    fn try_from(row: DescribedRow) -> Result<Self, Error> {
+        let wrong = |why: &str| corrupt("sessions", &row.id, why);
+        Ok(Self {
+            account: row
+                .account
+                .parse()
+                .map_err(|_| wrong("not an account id"))?,
+            workspace: row
+                .workspace
+                .parse()
+                .map_err(|_| wrong("not a workspace id"))?,
+            role: role(&row.role).ok_or_else(|| wrong("an unknown role"))?,
+            roles: roles(&row.roles).ok_or_else(|| wrong("an account with an unknown role"))?,
+            operator: row.operator == 1,
+            expires_at: from_micros(row.expires_at),
+            available: Usd::from_micros(row.available),
+            active_jobs: row.active_jobs,
+            email: row.email,
+            name: row.name,
+            workspace_name: row.workspace_name,
         })
     }
 }
