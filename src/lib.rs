@@ -14,6 +14,7 @@ pub mod app;
 pub mod client;
 pub mod clock;
 pub mod domain;
+pub mod egress;
 pub mod engine;
 pub mod orchestrator;
 pub mod random;

@@ -1,4 +1,5 @@
-//! The only source of randomness: the operating system's.
+//! The only source of randomness: the operating system's. And how random tokens
+//! are stored.
 use crate::domain::id::Id;
 use time::OffsetDateTime;
 
@@ -11,18 +12,28 @@ pub fn id<T: Id>(now: OffsetDateTime) -> T {
 /// `prefix` and 256 random bits in lower-case hex.
 #[must_use]
 pub fn token(prefix: &str) -> String {
-    let bytes: [u8; 32] = rand::random();
-    let mut text = String::with_capacity(prefix.len() + 64);
-    text.push_str(prefix);
-    for byte in bytes {
-        text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
-        text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
-    }
-    text
+    format!("{prefix}{}", hex(&rand::random::<[u8; 32]>()))
 }
 
 /// A number with exactly six digits, every one as likely as the others.
 #[must_use]
 pub fn code() -> String {
     format!("{:06}", rand::random_range(0..1_000_000_u32))
+}
+
+/// How a token is stored: its SHA-256 in lower-case hex.
+#[must_use]
+pub fn hash(token: &str) -> String {
+    use sha2::{Digest, Sha256};
+    hex(&Sha256::digest(token.as_bytes()))
+}
+
+/// `bytes` in lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
 }

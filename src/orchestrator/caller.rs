@@ -2,8 +2,12 @@
 use super::{Error, State};
 use crate::domain::account::Role;
 use crate::domain::id::{AccountId, SessionId, WorkspaceId};
+use crate::random;
+use crate::store::sessions::{self, Bearer};
 use axum::extract::FromRequestParts;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
+use std::time::Duration;
 
 /// The holder of a valid bearer token. Cookies mean nothing to the API.
 #[derive(Debug, Clone)]
@@ -18,7 +22,57 @@ pub struct Caller {
 impl FromRequestParts<State> for Caller {
     type Rejection = Error;
 
-    async fn from_request_parts(_parts: &mut Parts, _state: &State) -> Result<Self, Error> {
-        Err(Error::Unauthorized)
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Error> {
+        let hash = random::hash(token(parts).ok_or(Error::Unauthorized)?);
+        let mut conn = state.store().read().await?;
+        let bearer = sessions::bearer(&mut conn, &hash).await?;
+        drop(conn);
+        let bearer = bearer
+            .filter(|bearer| alive(bearer, state))
+            .ok_or(Error::Unauthorized)?;
+        note(&bearer, state).await;
+        Ok(Self {
+            account: bearer.account,
+            workspace: bearer.workspace,
+            session: bearer.session,
+            role: bearer.role,
+            operator: bearer.operator,
+        })
+    }
+}
+
+/// The token of a session, if exactly one is given.
+fn token(parts: &Parts) -> Option<&str> {
+    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && token.starts_with("jgs_")).then_some(token)
+}
+
+fn alive(bearer: &Bearer, state: &State) -> bool {
+    let now = state.now();
+    now < bearer.expires_at && now < bearer.last_seen + state.config().session_idle
+}
+
+/// Notes that the session is in use, at most once a minute. A busy database must
+/// not fail or hold up the request: the write goes on without it.
+async fn note(bearer: &Bearer, state: &State) {
+    let now = state.now();
+    if now < bearer.last_seen + time::Duration::MINUTE {
+        return;
+    }
+    let session = bearer.session;
+    let write = state
+        .store()
+        .write::<_, crate::store::Error, _>(move |conn| {
+            Box::pin(async move { sessions::seen(conn, session, now).await })
+        });
+    match tokio::time::timeout(Duration::from_millis(250), write).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, %session, "could not note that it is in use"),
+        Err(_) => tracing::debug!(%session, "did not wait to note that it is in use"),
     }
 }

@@ -1,5 +1,6 @@
 //! Why the orchestrator says no, and how that looks on the wire.
 use crate::api::Problem;
+use crate::domain::id::AccountId;
 use crate::store;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -11,6 +12,12 @@ pub enum Error {
     /// No valid bearer token.
     #[error("Authentication is required: send a valid bearer token.")]
     Unauthorized,
+    /// The address is unknown or the password is wrong; which, is not said.
+    #[error("That e-mail and password do not match.")]
+    BadCredentials,
+    /// The right password for an address that is not proven yet.
+    #[error("This e-mail address is not verified yet. Enter the code that we mailed to it.")]
+    Unverified { account: AccountId },
     /// Known who, but not allowed; says why.
     #[error("{message}")]
     Forbidden { code: &'static str, message: String },
@@ -62,6 +69,8 @@ impl Error {
     fn answer(&self) -> (StatusCode, &str) {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::BadCredentials => (StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS"),
+            Self::Unverified { .. } => (StatusCode::FORBIDDEN, "EMAIL_NOT_VERIFIED"),
             Self::Forbidden { code, .. } => (StatusCode::FORBIDDEN, code),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::BadRequest(_) | Self::Invalid { .. } => {
@@ -79,6 +88,9 @@ impl Error {
     fn problem(&self) -> Problem {
         let fields = match self {
             Self::Invalid { fields, .. } | Self::Unprocessable { fields, .. } => fields.clone(),
+            Self::Unverified { account } => {
+                BTreeMap::from([("account_id".to_owned(), account.to_string())])
+            }
             _ => BTreeMap::new(),
         };
         Problem::new(self.answer().1, &self.to_string(), fields)
@@ -116,7 +128,7 @@ impl Error {
         }
         let mut response = (self.answer().0, body).into_response();
         match &self {
-            Self::Unauthorized => {
+            Self::Unauthorized | Self::BadCredentials => {
                 let scheme = HeaderValue::from_static("Bearer");
                 response
                     .headers_mut()

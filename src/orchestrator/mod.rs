@@ -1,4 +1,5 @@
 //! The orchestrator: use cases behind the HTTP contract of [`crate::api`].
+mod auth;
 mod caller;
 mod content;
 mod drafts;
@@ -24,7 +25,7 @@ use axum::Router;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What the operator decided, as far as the orchestrator cares.
@@ -76,10 +77,9 @@ struct Shared {
     work: Notify,
     /// Told when a mail has been queued.
     mail: Notify,
-    /// Password hashing takes 19 MiB and 15 ms of a core each.
-    hashing: Semaphore,
     /// Runs that a task of this process looks after.
     watched: Mutex<HashSet<(JobId, u32)>>,
+    hashing: auth::Hashing,
     shutdown: CancellationToken,
 }
 
@@ -102,8 +102,8 @@ impl State {
             hub: Hub::new(),
             work: Notify::new(),
             mail: Notify::new(),
-            hashing: Semaphore::new(2),
             watched: Mutex::default(),
+            hashing: auth::Hashing::new(),
             shutdown,
         }))
     }
@@ -151,6 +151,7 @@ impl State {
 /// One line per endpoint, in the order of the table in [`crate::api`].
 pub fn router(state: State) -> Router {
     Router::new()
+        .merge(auth::routes())
         .merge(jobs::routes())
         .merge(drafts::routes())
         .merge(overview::routes())

@@ -3,11 +3,16 @@
 //! Query functions are free functions on `&mut Conn`, so that their caller
 //! chooses the transaction. [`Store::read`] gives a connection for reading;
 //! [`Store::write`] runs a whole transaction.
+pub mod accounts;
+pub mod challenges;
 pub mod drafts;
 pub mod estimates;
 pub mod idempotency;
 pub mod jobs;
 pub mod ledger;
+pub mod mails;
+pub mod sessions;
+pub mod throttles;
 mod triggers;
 
 use futures_util::future::BoxFuture;
