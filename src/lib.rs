@@ -17,3 +17,4 @@ pub mod engine;
 pub mod orchestrator;
 pub mod random;
 pub mod store;
+pub mod web;
