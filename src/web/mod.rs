@@ -1,11 +1,16 @@
 //! The portal: HTML for browsers, all data from the orchestrator's API.
 mod assets;
 mod cookies;
+mod dashboard;
 mod error;
 mod guard;
 mod hx;
+mod login;
 mod next;
+mod nodes;
+mod reset;
 mod shell;
+mod signup;
 pub(crate) mod ui;
 mod viewer;
 
@@ -43,6 +48,11 @@ pub fn router(api: Client, config: Config) -> Router {
     let portal = Portal { api, config };
     Router::new()
         .route("/", axum::routing::get(start))
+        .merge(login::routes())
+        .merge(signup::routes())
+        .merge(reset::routes())
+        .merge(dashboard::routes())
+        .merge(nodes::routes())
         .fallback(missing)
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(portal.clone(), guard::same_origin))

@@ -1,1 +1,3 @@
-fn main() {}
+//! Everything is tested through the router that production serves.
+mod double;
+mod portal;
