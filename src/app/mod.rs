@@ -114,6 +114,7 @@ fn portal(settings: &Settings) -> web::Config {
     web::Config {
         public_url: settings.public_url.clone(),
         secure_cookies: !settings.insecure_http,
+        clock: Clock::default(),
     }
 }
 
