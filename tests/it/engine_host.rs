@@ -102,7 +102,7 @@ impl Host {
     /// Whether the machine gives a protection; tests of it end early if not,
     /// unless they are told that everything must be there.
     async fn lacks(&self, names: &[&str]) -> bool {
-        let given = self.engine.probe().await;
+        let given = self.engine.probe().await.unwrap();
         let missing: Vec<_> = names
             .iter()
             .filter(|name| !given.iter().any(|one| one.name == **name && one.active))
@@ -292,6 +292,11 @@ async fn the_workspace_is_home_and_prepared_files_are_there() {
     }
     let workspace = host.engine.prepare(&key("home")).await.unwrap();
     fs::write(workspace.join("inputs/data.txt"), "staged").unwrap();
+    fs::set_permissions(
+        workspace.join("inputs/data.txt"),
+        fs::Permissions::from_mode(0o600),
+    )
+    .unwrap();
     let script = "pwd; ls; cat inputs/data.txt && echo; echo made > artifacts/result && mv artifacts/result artifacts/kept; id -un";
     let handle = host.submit("home", &shell(script)).await;
     assert_eq!(host.end(&handle).await.outcome, Outcome::Exited(0));
@@ -376,6 +381,38 @@ async fn nothing_of_the_machine_can_be_read_or_changed() {
         fs::metadata(&secret).unwrap().permissions().mode() & 0o777,
         0o644
     );
+}
+
+#[tokio::test]
+async fn the_data_directory_stays_hidden_inside_a_readable_one() {
+    let host = Host::new();
+    let around = host.directory.path();
+    fs::write(around.join("shared"), "shared").unwrap();
+    fs::write(around.join("data/master.key"), "secret").unwrap();
+    for directory in [around.to_owned(), around.join("data")] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut config = Config::new(around.join("data/runs"), "test".into());
+    config.exe = env!("CARGO_BIN_EXE_junglegrid").into();
+    config.readable.push(around.to_owned());
+    config.hidden.push(around.join("data"));
+    let engine = HostEngine::new(config).unwrap();
+    let script = format!(
+        "cat {0}/shared && echo; ls -A {0}/data; cat {0}/data/master.key; touch {0}/data/x {0}/x && echo wrote",
+        around.display()
+    );
+    let handle = engine
+        .submit(&key("inside"), &shell(&script))
+        .await
+        .unwrap();
+    host.end(&handle).await;
+    let said = texts(&host.lines(&handle, false).await, Stream::Out);
+    let expected: &[&str] = if host.lacks(&["file system"]).await {
+        &[]
+    } else {
+        &["shared"]
+    };
+    assert_eq!(said, expected);
 }
 
 #[tokio::test]
@@ -864,4 +901,38 @@ async fn the_probe_names_every_protection() {
         .unwrap()
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+#[ignore = "a measurement, not a test"]
+async fn how_long_a_start_takes() {
+    let host = Host::new();
+    let (mut running, mut ended, mut told) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..50 {
+        let mut events = host.engine.events();
+        let begin = Instant::now();
+        let handle = host
+            .submit(&format!("start-{round}"), &shell("sleep 0.2"))
+            .await;
+        host.until(&handle, |status| matches!(status, Status::Running { .. }))
+            .await;
+        running.push(begin.elapsed());
+        while !matches!(events.next().await.unwrap().status, Status::Running { .. }) {}
+        told.push(begin.elapsed());
+        host.end(&handle).await;
+        let begin = Instant::now();
+        let handle = host
+            .submit(&format!("true-{round}"), &command(&["/bin/true"]))
+            .await;
+        host.end(&handle).await;
+        ended.push(begin.elapsed());
+    }
+    for (name, mut times) in [
+        ("running", running),
+        ("event of running", told),
+        ("end of true", ended),
+    ] {
+        times.sort();
+        println!("{name}: median {:?}, slowest {:?}", times[25], times[49]);
+    }
 }
