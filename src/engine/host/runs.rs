@@ -239,9 +239,8 @@ impl Runs {
         };
         if let Ok(Some(state)) = record::read_whole::<State>(&run, record::STATE) {
             for group in state.groups {
-                // Left behind only if the shim was killed; removes nothing but
-                // an empty group.
-                let _ = fs::remove_dir(group);
+                // Left behind only if the shim was killed.
+                record::remove_group(&group);
             }
         }
         let bin = self.root.join(GONE);

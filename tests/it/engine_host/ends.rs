@@ -120,6 +120,8 @@ async fn a_killed_shim_takes_the_run_with_it() {
     let marker = unique("shim");
     let handle = host.submit("orphan", &stubborn(&marker)).await;
     host.says(&handle, "ready").await;
+    host.until(&handle, |status| matches!(status, Status::Running { .. }))
+        .await;
     assert!(alive(&marker) >= 5);
     nix::sys::signal::kill(host.shim(&handle), nix::sys::signal::Signal::SIGKILL).unwrap();
     let end = host.end(&handle).await;

@@ -40,6 +40,8 @@ async fn another_server_finds_the_run_and_its_end() {
         )
         .await;
     host.says(&handle, "one").await;
+    host.until(&handle, |status| matches!(status, Status::Running { .. }))
+        .await;
     let second = engine_on(&host.directory);
     let mut events = second.events();
     let listed = second.list().await.unwrap();
