@@ -12,7 +12,7 @@ use junglegrid::engine::{
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ struct Host {
 impl Host {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let engine = engine_on(&directory);
+        let engine = engine_on(directory.path());
         Self { engine, directory }
     }
 
@@ -123,8 +123,8 @@ impl Host {
     }
 }
 
-fn engine_on(directory: &TempDir) -> HostEngine {
-    let mut config = Config::new(directory.path().join("data/runs"), "test".into());
+fn engine_on(directory: &Path) -> HostEngine {
+    let mut config = Config::new(directory.join("data/runs"), "test".into());
     config.exe = env!("CARGO_BIN_EXE_junglegrid").into();
     config.node = "here".into();
     HostEngine::new(config).unwrap()

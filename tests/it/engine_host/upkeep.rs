@@ -5,7 +5,10 @@ use super::*;
 async fn submitting_twice_starts_one_run() {
     let host = Host::new();
     let spec = shell("echo started; sleep 0.2");
-    let engines = [engine_on(&host.directory), engine_on(&host.directory)];
+    let engines = [
+        engine_on(host.directory.path()),
+        engine_on(host.directory.path()),
+    ];
     let again = key("twice");
     let handles =
         futures_util::future::join_all((0..8).map(|i| engines[i % 2].submit(&again, &spec))).await;
@@ -42,7 +45,7 @@ async fn another_server_finds_the_run_and_its_end() {
     host.says(&handle, "one").await;
     host.until(&handle, |status| matches!(status, Status::Running { .. }))
         .await;
-    let second = engine_on(&host.directory);
+    let second = engine_on(host.directory.path());
     let mut events = second.events();
     let listed = second.list().await.unwrap();
     assert_eq!(listed.len(), 1);
@@ -63,7 +66,7 @@ async fn another_server_finds_the_run_and_its_end() {
         matches!(&event.status, Status::Ended(end) if end.outcome == Outcome::Exited(11)),
         "{event:?}"
     );
-    let third = engine_on(&host.directory);
+    let third = engine_on(host.directory.path());
     assert_eq!(third.list().await.unwrap()[0].status, event.status);
     let batches: Vec<_> = third
         .logs(&handle, Cursor::default(), true)
@@ -203,4 +206,52 @@ async fn handles_that_lead_elsewhere_are_unknown() {
         host.engine.submit(&other, &shell("exit")).await,
         Err(Error::Refused(_))
     ));
+}
+
+const SERVER: &str = "JUNGLEGRID_TEST_SERVER_DIRECTORY";
+
+#[tokio::test]
+#[ignore = "the server that the next test kills"]
+async fn a_server_that_is_killed() {
+    let Some(directory) = std::env::var_os(SERVER) else {
+        return;
+    };
+    let engine = engine_on(Path::new(&directory));
+    let script = "while ! test -e go; do sleep 0.02; done; echo survived; exit 12";
+    engine
+        .submit(&key("survivor"), &shell(script))
+        .await
+        .unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_run_goes_on_when_its_server_is_killed() {
+    let host = Host::new();
+    let mut server = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--ignored",
+            "--exact",
+            "engine_host::upkeep::a_server_that_is_killed",
+        ])
+        .env(SERVER, host.directory.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let handle = Handle("survivor/1".into());
+    let deadline = Instant::now() + DEADLINE;
+    while !matches!(
+        host.engine.status(&handle).await,
+        Ok(Status::Running { .. })
+    ) {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let workspace = host.engine.workspace(&handle).unwrap();
+    fs::write(workspace.join("go"), "").unwrap();
+    assert_eq!(host.end(&handle).await.outcome, Outcome::Exited(12));
+    let lines = host.lines(&handle, true).await;
+    assert_eq!(texts(&lines, Stream::Out), ["survived"]);
 }
