@@ -122,15 +122,22 @@ impl HostEngine {
     }
 
     /// What really keeps runs apart on this machine, found out by running
-    /// something; done once.
-    pub async fn probe(&self) -> &[Protection] {
-        self.protections
-            .get_or_init(|| probe::protections(&self.config))
-            .await
+    /// something; done once, unless it failed.
+    ///
+    /// # Errors
+    ///
+    /// If not even a command that does nothing can be run.
+    pub async fn probe(&self) -> Result<&[Protection]> {
+        let found = self
+            .protections
+            .get_or_try_init(|| probe::protections(&self.config))
+            .await;
+        found.map(Vec::as_slice).map_err(unavailable)
     }
 
     /// Where the files of a run go before it is submitted: whatever is in
-    /// `inputs` and `scripts` then is there when the command starts.
+    /// `inputs` and `scripts` then is there when the command starts, and belongs
+    /// to the run, except for files that have other hard links.
     pub async fn prepare(&self, key: &RunKey) -> Result<PathBuf> {
         let workspace = self
             .runs
@@ -165,13 +172,24 @@ impl Engine for HostEngine {
     }
 
     async fn nodes(&self) -> Result<Vec<Node>> {
+        let (up, protections) = match self.probe().await {
+            Ok(found) => (true, found.to_vec()),
+            Err(error) => (
+                false,
+                vec![Protection {
+                    name: "sandbox",
+                    active: false,
+                    detail: format!("trying it failed: {error}"),
+                }],
+            ),
+        };
         Ok(vec![Node {
             name: self.config.node.clone(),
-            up: true,
+            up,
             cpus: self.config.cpus,
             memory_bytes: self.config.memory_bytes,
             gpus: Vec::new(),
-            protections: self.probe().await.to_vec(),
+            protections,
         }])
     }
 

@@ -12,6 +12,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+/// What the directories of probes are called; no run is.
+pub(super) const PREFIX: &str = ".probe-";
+
 /// Every protection that is reported, present or not.
 const NAMES: [&str; 14] = [
     "user",
@@ -30,34 +33,23 @@ const NAMES: [&str; 14] = [
     "resource limits",
 ];
 
-pub(super) async fn protections(config: &Config) -> Vec<Protection> {
-    match confine(config).await {
-        Ok(state) => NAMES
-            .into_iter()
-            .filter_map(|name| {
-                let measure = state.measures.iter().find(|measure| measure.name == name)?;
-                Some(Protection {
-                    name,
-                    active: measure.active,
-                    detail: measure.detail.clone(),
-                })
-            })
-            .collect(),
-        Err(error) => {
-            let detail = format!("trying it failed: {error}");
-            vec![Protection {
-                name: "sandbox",
-                active: false,
-                detail,
-            }]
-        }
-    }
+pub(super) async fn protections(config: &Config) -> io::Result<Vec<Protection>> {
+    let state = confine(config).await?;
+    let told = |name| {
+        let measure = state.measures.iter().find(|measure| measure.name == name)?;
+        Some(Protection {
+            name,
+            active: measure.active,
+            detail: measure.detail.clone(),
+        })
+    };
+    Ok(NAMES.into_iter().filter_map(told).collect())
 }
 
 async fn confine(config: &Config) -> io::Result<State> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!(
-        ".probe-{}-{}",
+        "{PREFIX}{}-{}",
         std::process::id(),
         COUNT.fetch_add(1, Ordering::Relaxed)
     );

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use time::OffsetDateTime;
 
 /// Locked from before the shim is started until it and the first process of
@@ -158,4 +159,17 @@ pub(super) fn read_whole<T: for<'a> Deserialize<'a>>(
 pub(super) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| String::new(), |id| id.trim().to_owned())
+}
+
+/// Removes a run's control group, which stays busy for a moment after its last
+/// process has gone. Takes nothing but empty groups.
+pub(super) fn remove_group(group: &Path) {
+    for _ in 0..200 {
+        match std::fs::remove_dir(group) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Ok(()) | Err(_) => return,
+        }
+    }
 }

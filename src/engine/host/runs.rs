@@ -1,5 +1,6 @@
 //! The run directories: which run lies where, and how it stands with it,
 //! judged from nothing but the files.
+use super::probe;
 use super::record::{self, Exit, State};
 use crate::engine::{End, Error, Handle, Outcome, Result, RunKey, Status};
 use std::fs::{self, File, TryLockError};
@@ -39,12 +40,17 @@ impl Runs {
             instance,
             node,
         };
-        for gone in fs::read_dir(runs.root.join(GONE))
-            .into_iter()
-            .flatten()
-            .flatten()
+        for gone in names(&runs.root.join(GONE)).unwrap_or_default() {
+            erase(&runs.root.join(GONE).join(gone))?;
+        }
+        for probe in names(&runs.root)?
+            .iter()
+            .filter(|name| name.starts_with(probe::PREFIX))
         {
-            erase(&gone.path())?;
+            let probe = runs.root.join(probe);
+            if let Ok(Life::Dead(_)) = life(&probe) {
+                erase(&probe)?;
+            }
         }
         Ok(runs)
     }
@@ -233,9 +239,8 @@ impl Runs {
         };
         if let Ok(Some(state)) = record::read_whole::<State>(&run, record::STATE) {
             for group in state.groups {
-                // Left behind only if the shim was killed; removes nothing but
-                // an empty group.
-                let _ = fs::remove_dir(group);
+                // Left behind only if the shim was killed.
+                record::remove_group(&group);
             }
         }
         let bin = self.root.join(GONE);

@@ -1,10 +1,9 @@
 //! Control groups: limits on memory, processes and CPU time, in the unified
 //! hierarchy where it is delegated to us, else in the version 1 hierarchies.
-use super::super::record::{Measure, Order};
+use super::super::record::{self, Measure, Order};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 
@@ -123,15 +122,7 @@ impl Groups {
 
     pub(super) fn remove(&self) {
         for directory in &self.directories {
-            // A group stays busy for a moment after its last process was reaped.
-            for _ in 0..50 {
-                match fs::remove_dir(directory) {
-                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                        std::thread::sleep(Duration::from_millis(5));
-                    }
-                    Ok(()) | Err(_) => break,
-                }
-            }
+            record::remove_group(directory);
         }
     }
 

@@ -73,14 +73,16 @@ pub(super) fn enter(run: &Path, order: &Order, walls: &Walls, user: Uid) -> io::
                 "a root of its own: system programs read-only, its workspace, private /tmp, /dev and /proc; nothing else of the machine exists",
             ),
         ),
-        Err((step, error)) => (
-            run.join(WORKSPACE),
-            Measure::new(
-                "file system",
-                false,
-                format!("no root directory of its own: {step}: {error}"),
-            ),
-        ),
+        // What the kernel forbids here it forbids always, as the probe has told.
+        // Any other failure is this run's alone: it must not weaken its walls.
+        Err((step, error)) if forbidden(&error) || !walls.own_processes => {
+            let detail = format!("no root directory of its own: {step}: {error}");
+            (
+                run.join(WORKSPACE),
+                Measure::new("file system", false, detail),
+            )
+        }
+        Err((step, error)) => return Err(io::Error::other(format!("{step}: {error}"))),
     };
     let opened = File::open(&workspace)?;
     nix::unistd::fchdir(&opened)?;
@@ -90,6 +92,13 @@ pub(super) fn enter(run: &Path, order: &Order, walls: &Walls, user: Uid) -> io::
         own_root: measure.active,
         measure,
     })
+}
+
+fn forbidden(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+    )
 }
 
 type Step = Result<(), (String, io::Error)>;
@@ -113,23 +122,6 @@ fn build(run: &Path, order: &Order, walls: &Walls, user: Uid) -> Step {
         "mounting the root",
         mounted(&root, "tmpfs", PRIVATE, "mode=0755,size=16m"),
     )?;
-    for directory in &order.readable {
-        step(
-            &format!("showing {}", directory.display()),
-            show(directory, &inside(directory), READ_ONLY),
-        )?;
-    }
-    for directory in order
-        .hidden
-        .iter()
-        .map(|directory| inside(directory))
-        .filter(|directory| directory.is_dir())
-    {
-        step(
-            "hiding the data directory",
-            mounted(&directory, "tmpfs", PRIVATE | MsFlags::MS_RDONLY, "size=4k"),
-        )?;
-    }
     step("writing /etc", configure(&root.join("etc"), order, user))?;
     step("making /dev", devices(&root.join("dev"), &size))?;
     step(
@@ -149,11 +141,32 @@ fn build(run: &Path, order: &Order, walls: &Walls, user: Uid) -> Step {
         ),
     )?;
     step("making /run and /var", variable(&root))?;
+    for directory in &order.readable {
+        step(
+            &format!("showing {}", directory.display()),
+            show(directory, &inside(directory), READ_ONLY),
+        )?;
+    }
+    for directory in order
+        .hidden
+        .iter()
+        .map(|directory| inside(directory))
+        .filter(|directory| directory.is_dir())
+    {
+        step(
+            "hiding the data directory",
+            mounted(&directory, "tmpfs", PRIVATE | MsFlags::MS_RDONLY, "size=4k"),
+        )?;
+    }
     step("changing the root", change(&root))
 }
 
 fn leave() -> io::Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS)?;
+    // The limit of namespaces may be zero, which is told as a lack of space.
+    unshare(CloneFlags::CLONE_NEWNS).map_err(|error| match error {
+        nix::Error::ENOSPC => nix::Error::EPERM,
+        other => other,
+    })?;
     Ok(mount(
         NOTHING,
         "/",
@@ -200,7 +213,7 @@ fn show(original: &Path, inside: &Path, without: u64) -> io::Result<()> {
         return symlink(fs::read_link(original)?, inside);
     }
     if kind.is_dir() {
-        fs::create_dir(inside)?;
+        fs::create_dir_all(inside)?;
     } else {
         fs::write(inside, "")?;
     }

@@ -48,9 +48,15 @@ fn allowed(order: &Order, walls: &Walls, place: &Place) -> Vec<(PathBuf, BitFlag
     let look = read & !AccessFs::Execute;
     let all = AccessFs::from_all(RULES);
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+    // In the machine's own directories nothing covers what must stay hidden, and
+    // no rule can take back what another one gives.
+    let safe = |path: &&PathBuf| {
+        place.own_root || !order.hidden.iter().any(|hidden| hidden.starts_with(path))
+    };
     let mut allowed: Vec<_> = order
         .readable
         .iter()
+        .filter(safe)
         .map(|path| (path.clone(), read))
         .collect();
     if place.own_root {

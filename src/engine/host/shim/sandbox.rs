@@ -10,8 +10,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid};
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
 
 /// Users of the system itself lie below; runs get none of them.
 const FIRST_ORDINARY: u32 = 1000;
@@ -173,21 +173,35 @@ fn told(name: &str, done: io::Result<()>, detail: &str) -> Measure {
     }
 }
 
-/// Makes the workspace and the folders that the contract promises, for the user
-/// of the run.
+/// Makes the workspace and the folders that the contract promises, and gives
+/// the user of the run what was put there for it. No command of the run has
+/// executed yet, so nothing there is hostile.
 pub(super) fn furnish(run: &Path, owner: Option<Uid>) -> io::Result<()> {
     let workspace = run.join(WORKSPACE);
     for directory in
         std::iter::once(workspace.clone()).chain(FOLDERS.map(|folder| workspace.join(folder)))
     {
-        // Never through a link that an earlier shim's command may have left.
         match fs::DirBuilder::new().mode(0o700).create(&directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        if let Some(owner) = owner {
-            std::os::unix::fs::lchown(&directory, Some(owner.as_raw()), Some(owner.as_raw()))?;
+    }
+    owner.map_or(Ok(()), |owner| give(workspace, owner.as_raw()))
+}
+
+fn give(workspace: PathBuf, owner: u32) -> io::Result<()> {
+    let mut pending = vec![workspace];
+    while let Some(path) = pending.pop() {
+        let kind = fs::symlink_metadata(&path)?;
+        if kind.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                pending.push(entry?.path());
+            }
+        } else if kind.nlink() > 1 {
+            // Also lies elsewhere, perhaps for several runs: it is not theirs.
+            continue;
         }
+        std::os::unix::fs::lchown(&path, Some(owner), Some(owner))?;
     }
     Ok(())
 }
