@@ -34,7 +34,9 @@ fn run() -> anyhow::Result<()> {
             print!("{}", settings.table());
             Ok(())
         }
-        Command::Shim { .. } => anyhow::bail!("the shim is started by the host engine, with the directory of a run"),
+        Command::Shim { .. } => {
+            anyhow::bail!("the shim is started by the host engine, with the directory of a run")
+        }
         Command::Serve => {
             telemetry::init(&settings.log)?;
             tokio::runtime::Builder::new_multi_thread()
@@ -49,8 +51,10 @@ fn run() -> anyhow::Result<()> {
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -22,7 +22,10 @@ async fn ready(State(store): State<Option<Store>>) -> (StatusCode, Json<Value>) 
     let answers = match store {
         None => true,
         Some(store) => {
-            matches!(tokio::time::timeout(PATIENCE, store.ping()).await, Ok(Ok(())))
+            matches!(
+                tokio::time::timeout(PATIENCE, store.ping()).await,
+                Ok(Ok(()))
+            )
         }
     };
     if answers {

@@ -43,19 +43,35 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; choose another address with --listen", settings.listen))?;
+    let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; choose another address with --listen",
+            settings.listen
+        )
+    })?;
     let listen = listener.local_addr()?;
     let mut settings = settings;
     settings.bound_to(listen);
     let tasks = TaskTracker::new();
     let built = build(&settings, &shutdown, &tasks).await?;
-    let mut rules = guard::Rules::new(guard::Hosts::new(listen, &settings.public_url, &settings.apps_domain));
+    let mut rules = guard::Rules::new(guard::Hosts::new(
+        listen,
+        &settings.public_url,
+        &settings.apps_domain,
+    ));
     rules.trusted.clone_from(&settings.trusted_proxies);
-    let mut limits = server::Limits { per_address: settings.connections_per_address, ..server::Limits::default() };
-    limits.exempt.extend(settings.trusted_proxies.iter().copied());
-    let url = settings.public_url.as_str().trim_end_matches('/').to_owned();
+    let mut limits = server::Limits {
+        per_address: settings.connections_per_address,
+        ..server::Limits::default()
+    };
+    limits
+        .exempt
+        .extend(settings.trusted_proxies.iter().copied());
+    let url = settings
+        .public_url
+        .as_str()
+        .trim_end_matches('/')
+        .to_owned();
     tracing::info!("Jungle Grid is ready at {url}");
     let router = guard::wrap(built.router, rules);
     server::serve(listener, router, limits, shutdown.clone()).await?;
@@ -86,7 +102,11 @@ async fn build(
         let client = Client::remote(egress::http()?, url.clone());
         let router = health::routes(None).merge(web::router(client, portal(settings)));
         tracing::info!(orchestrator = %url.host_str().unwrap_or_default(), "only the portal is served here");
-        return Ok(Built { router, store: None, _lock: None });
+        return Ok(Built {
+            router,
+            store: None,
+            _lock: None,
+        });
     }
     let data = &settings.data;
     std::fs::create_dir_all(data)
@@ -99,7 +119,14 @@ async fn build(
     let config = config(settings, key.expose());
     let engine = engine(settings, &config.instance).await?;
     let postbox = postbox(settings, data)?;
-    let state = State::new(store.clone(), engine, Clock::default(), config, *key.expose(), shutdown.clone());
+    let state = State::new(
+        store.clone(),
+        engine,
+        Clock::default(),
+        config,
+        *key.expose(),
+        shutdown.clone(),
+    );
     tasks.spawn(workers::run(state.clone(), tasks.clone()));
     tasks.spawn(workers::mail::run(state.clone(), postbox));
     let api = orchestrator::router(state.clone());
@@ -107,7 +134,11 @@ async fn build(
     if !settings.no_portal {
         router = router.merge(web::router(Client::in_process(api), portal(settings)));
     }
-    Ok(Built { router, store: Some(store), _lock: Some(lock) })
+    Ok(Built {
+        router,
+        store: Some(store),
+        _lock: Some(lock),
+    })
 }
 
 fn portal(settings: &Settings) -> web::Config {
@@ -121,7 +152,11 @@ fn portal(settings: &Settings) -> web::Config {
 fn config(settings: &Settings, key: &[u8; 32]) -> Config {
     Config {
         instance: instance(key),
-        public_url: settings.public_url.as_str().trim_end_matches('/').to_owned(),
+        public_url: settings
+            .public_url
+            .as_str()
+            .trim_end_matches('/')
+            .to_owned(),
         welcome_credit: Usd::from_micros(settings.welcome_credit),
         hourly_rate: Usd::from_micros(settings.hourly_rate),
         slots: settings.host_slots,
@@ -147,7 +182,11 @@ fn instance(key: &[u8; 32]) -> String {
     let mut hash = Sha256::new();
     hash.update(b"junglegrid instance");
     hash.update(key);
-    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 async fn engine(settings: &Settings, instance: &str) -> anyhow::Result<Arc<dyn Engine>> {
@@ -160,11 +199,19 @@ async fn engine(settings: &Settings, instance: &str) -> anyhow::Result<Arc<dyn E
     let mut host = HostConfig::new(settings.data.join("runs"), instance.to_owned());
     host.hidden.push(settings.data.clone());
     let engine = HostEngine::new(host).context("cannot prepare the directory of the runs")?;
-    for protection in engine.probe().await {
+    for protection in engine
+        .probe()
+        .await
+        .context("cannot find out how this machine confines jobs")?
+    {
         if protection.active {
             tracing::info!(protection = protection.name, "{}", protection.detail);
         } else {
-            tracing::warn!(protection = protection.name, "missing: {}", protection.detail);
+            tracing::warn!(
+                protection = protection.name,
+                "missing: {}",
+                protection.detail
+            );
         }
     }
     tracing::info!("jobs run as confined processes of this machine (engine: host)");
@@ -175,7 +222,9 @@ fn postbox(settings: &Settings, data: &Path) -> anyhow::Result<Postbox> {
     match &settings.smtp {
         Some(url) => Ok(Postbox::smtp(url.expose_secret(), &settings.mail_from)?),
         None => {
-            tracing::info!("no mail server is configured: mails are written to the outbox folder and to this log");
+            tracing::info!(
+                "no mail server is configured: mails are written to the outbox folder and to this log"
+            );
             Ok(Postbox::outbox(&data.join("outbox"), &settings.mail_from)?)
         }
     }

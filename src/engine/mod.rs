@@ -28,7 +28,11 @@ pub struct RunKey {
 
 impl fmt::Display for RunKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "junglegrid-{}-{}-{}", self.instance, self.run, self.attempt)
+        write!(
+            f,
+            "junglegrid-{}-{}-{}",
+            self.instance, self.run, self.attempt
+        )
     }
 }
 
@@ -71,13 +75,26 @@ pub enum Network {
 /// Where a run is, as far as the engine knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    Queued { reason: String },
-    Preparing { what: String, done: u64, total: Option<u64> },
-    Running { node: String, since: OffsetDateTime },
-    Stopping { since: OffsetDateTime },
+    Queued {
+        reason: String,
+    },
+    Preparing {
+        what: String,
+        done: u64,
+        total: Option<u64>,
+    },
+    Running {
+        node: String,
+        since: OffsetDateTime,
+    },
+    Stopping {
+        since: OffsetDateTime,
+    },
     Ended(End),
     /// The engine cannot say. Not an end: whoever asked decides after a deadline.
-    Unknown { why: String },
+    Unknown {
+        why: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,7 +209,12 @@ pub trait Engine: Send + Sync + fmt::Debug {
     async fn list(&self) -> Result<Vec<Event>>;
     /// Output from `from` on. Ends when the run's output has ended and was read;
     /// without `follow`, at the end of what there is now.
-    fn logs(&self, handle: &Handle, from: Cursor, follow: bool) -> BoxStream<'static, Result<Vec<LogLine>>>;
+    fn logs(
+        &self,
+        handle: &Handle,
+        from: Cursor,
+        follow: bool,
+    ) -> BoxStream<'static, Result<Vec<LogLine>>>;
     /// Asks the run to stop: politely, then by force after its grace. Returns
     /// when that has been accepted; the end arrives as a status.
     async fn stop(&self, handle: &Handle) -> Result<()>;
