@@ -65,14 +65,17 @@ pub enum Error {
 }
 
 impl Store {
-    /// Opens the `SQLite` database in `file`, which is made if it is not there.
-    pub async fn open_file(file: &Path) -> Result<Self, Error> {
-        Self::open(&format!("sqlite://{}?mode=rwc", file.display())).await
-    }
-
     /// Opens `sqlite://…` or `postgres://…` and brings the schema up to date.
     pub async fn open(url: &str) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
+        // A database file that is not there yet is made.
+        let made;
+        let url = if url.starts_with("sqlite:") && !url.contains('?') {
+            made = format!("{url}?mode=rwc");
+            &made
+        } else {
+            url
+        };
         let dialect = if url.starts_with("sqlite:") {
             Dialect::Sqlite
         } else {
