@@ -4,8 +4,11 @@ mod cookies;
 mod error;
 mod guard;
 mod hx;
+mod jobs;
+mod live;
 mod next;
 mod shell;
+mod submit;
 pub(crate) mod ui;
 mod viewer;
 
@@ -43,6 +46,8 @@ pub fn router(api: Client, config: Config) -> Router {
     let portal = Portal { api, config };
     Router::new()
         .route("/", axum::routing::get(start))
+        .merge(jobs::routes())
+        .merge(submit::routes())
         .fallback(missing)
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(portal.clone(), guard::same_origin))
