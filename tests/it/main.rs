@@ -1,1 +1,3 @@
-fn main() {}
+mod fake;
+mod portal_jobs;
+mod portal_submit;
