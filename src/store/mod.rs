@@ -65,6 +65,11 @@ pub enum Error {
 }
 
 impl Store {
+    /// Opens the `SQLite` database in `file`, which is made if it is not there.
+    pub async fn open_file(file: &Path) -> Result<Self, Error> {
+        Self::open(&format!("sqlite://{}", file.display())).await
+    }
+
     /// Opens `sqlite://…` or `postgres://…` and brings the schema up to date.
     pub async fn open(url: &str) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();

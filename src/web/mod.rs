@@ -5,12 +5,15 @@ mod dashboard;
 mod error;
 mod guard;
 mod hx;
+mod jobs;
+mod live;
 mod login;
 mod next;
 mod nodes;
 mod reset;
 mod shell;
 mod signup;
+mod submit;
 pub(crate) mod ui;
 mod viewer;
 
@@ -53,6 +56,8 @@ pub fn router(api: Client, config: Config) -> Router {
         .merge(reset::routes())
         .merge(dashboard::routes())
         .merge(nodes::routes())
+        .merge(jobs::routes())
+        .merge(submit::routes())
         .fallback(missing)
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(portal.clone(), guard::same_origin))

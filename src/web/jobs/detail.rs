@@ -1,0 +1,167 @@
+//! `/portal/jobs/{job}`: one job, live, with what can be done about it.
+use super::feed::{self, Feed};
+use super::{output, view};
+use crate::api::drafts::NewDraft;
+use crate::api::jobs::{Cancellation, EventFilter, Job};
+use crate::api::logs::{Filter, Page};
+use crate::client::{self, Client};
+use crate::domain::id::JobId;
+use crate::web::hx::{self, Wants};
+use crate::web::live::{self, Mark};
+use crate::web::shell::{self, Nav};
+use crate::web::viewer::Viewer;
+use crate::web::{Error, Portal};
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Path};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{StatusCode, header};
+use maud::{Markup, html};
+use std::io;
+use time::OffsetDateTime;
+
+/// The job of the address. What cannot be an id is as missing as one that was
+/// never given.
+pub(super) struct Which(JobId);
+
+impl FromRequestParts<Portal> for Which {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Error> {
+        let path = Path::<JobId>::from_request_parts(parts, portal).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| Error::NotFound)
+    }
+}
+
+pub(super) async fn show(viewer: Viewer, Which(id): Which) -> Result<Response, Error> {
+    let tail = Filter {
+        tail: Some(output::TAIL),
+        ..Filter::default()
+    };
+    // The output is asked for last, so that what the job says about it holds.
+    let job = viewer.api.job(id).await?;
+    let events = viewer.api.events(id, &EventFilter::default()).await?;
+    let logs = viewer.api.logs(id, &tail).await?;
+    let seen = Mark {
+        event: events.items.last().map_or(0, |event| event.sequence),
+        log: logs.items.last().map_or(0, |item| item.entry_id),
+    };
+    let main = page(
+        &job,
+        view::timeline(&job, &events.items),
+        &logs,
+        seen,
+        events.generated_at,
+    );
+    let title = format!("{}, {}", super::text::visible(&job.name), job.status);
+    Ok(shell::page(&viewer, &title, Nav::Jobs, main).into_response())
+}
+
+fn page(job: &Job, timeline: Markup, logs: &Page, seen: Mark, now: OffsetDateTime) -> Markup {
+    let active = !job.status.ended();
+    let [head, state, cost, facts] = view::regions(job, now).map(|(_, markup)| markup);
+    html! {
+        @if active { noscript { meta http-equiv="refresh" content="3"; } }
+        (head)
+        p.vh #say role="status" aria-live="polite" {}
+        div.cols {
+            div.stack { (state) (output::terminal(job, &logs.items)) (timeline) }
+            div.stack { (cost) (facts) }
+            @if active { (live::connection(feed::ID, &format!("{}/live", view::path(job.id)), seen)) }
+        }
+        @if active { (view::cancel_dialog(job)) }
+    }
+}
+
+/// What the open page is told from here on.
+pub(super) async fn live(viewer: Viewer, Which(id): Which, seen: Mark) -> Result<Response, Error> {
+    // Listen first and read second, so that nothing falls in between.
+    let changes = viewer.api.follow_job(id, seen.event, seen.log).await?;
+    let feed = Feed::open(&viewer.api, id, seen).await?;
+    Ok(live::answer(feed::messages(viewer.api, feed, changes)))
+}
+
+/// All output as plain text, as it arrives from the API page by page.
+pub(super) async fn output(viewer: Viewer, Which(id): Which) -> Result<Response, Error> {
+    let first = lines(&viewer.api, id, None).await?;
+    let name = format!("attachment; filename=\"{id}.txt\"");
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    let pages = async_stream::try_stream! {
+        let mut page = first;
+        loop {
+            let mut text = String::new();
+            for item in &page.items {
+                text.push_str(&item.message);
+                text.push('\n');
+            }
+            yield text;
+            let Some(cursor) = page.next_cursor.filter(|_| page.has_more) else { break };
+            page = lines(&viewer.api, id, Some(cursor)).await.map_err(io::Error::other)?;
+        }
+    };
+    let pages: std::pin::Pin<Box<dyn futures_util::Stream<Item = io::Result<String>> + Send>> =
+        Box::pin(pages);
+    Ok((headers, Body::from_stream(pages)).into_response())
+}
+
+async fn lines(api: &Client, id: JobId, cursor: Option<String>) -> Result<Page, client::Error> {
+    let filter = Filter {
+        limit: Some(1_000),
+        cursor,
+        ..Filter::default()
+    };
+    api.logs(id, &filter).await
+}
+
+/// The question as a page, for browsers that cannot show the dialog.
+pub(super) async fn ask_cancel(viewer: Viewer, Which(id): Which) -> Result<Response, Error> {
+    let job = viewer.api.job(id).await?;
+    if job.status.ended() {
+        return Ok(hx::redirect(Wants::Page, &view::path(id)));
+    }
+    let keep = html! { a.btn href=(view::path(id)) { "Keep it running" } };
+    let main = html! {
+        div.head { h1 { "Cancel a job" } }
+        section.card { (view::cancel_form(&job, keep)) }
+    };
+    Ok(shell::page(&viewer, "Cancel a job", Nav::Jobs, main).into_response())
+}
+
+/// Asks for the end and does not wait for all of it: the job's page tells.
+pub(super) async fn cancel(
+    wants: Wants,
+    viewer: Viewer,
+    Which(id): Which,
+) -> Result<Response, Error> {
+    let body = Cancellation {
+        reason: Some("Cancelled in the portal".into()),
+        wait_seconds: Some(1),
+    };
+    match viewer.api.cancel(id, &body).await {
+        Ok(_) => {}
+        // It has ended by itself; its page says how.
+        Err(error) if error.status() == Some(StatusCode::CONFLICT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(hx::redirect(wants, &view::path(id)))
+}
+
+/// A draft of the same job, at its review, with a fresh estimate.
+pub(super) async fn rerun(
+    wants: Wants,
+    viewer: Viewer,
+    Which(id): Which,
+) -> Result<Response, Error> {
+    let draft = NewDraft {
+        from_job: Some(id),
+        ..NewDraft::default()
+    };
+    let draft = viewer.api.create_draft(&draft).await?;
+    Ok(hx::redirect(
+        wants,
+        &crate::web::submit::review_path(draft.id),
+    ))
+}

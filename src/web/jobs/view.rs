@@ -1,0 +1,338 @@
+//! The parts of a job's page. The page and its live stream draw them here.
+use super::text;
+use crate::api::jobs::{Event, Job};
+use crate::domain::estimate::said;
+use crate::domain::id::JobId;
+use crate::domain::job::{Phase, Status};
+use crate::web::ui;
+use crate::web::ui::job_row::{cost as cost_of, runtime, type_name};
+use maud::{Markup, html};
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
+
+/// Where a job's page is.
+pub(in crate::web) fn path(id: JobId) -> String {
+    format!("/portal/jobs/{id}")
+}
+
+/// What changes of the page besides timeline and output: each element that is
+/// redrawn, with its selector.
+pub(super) fn regions(job: &Job, now: OffsetDateTime) -> [(&'static str, Markup); 4] {
+    [
+        ("#job-head", head(job)),
+        ("#job-state", state(job, now)),
+        ("#job-cost", cost(job, now)),
+        ("#job-facts", facts(job, now)),
+    ]
+}
+
+pub(super) fn head(job: &Job) -> Markup {
+    let path = path(job.id);
+    html! {
+        div.head #job-head {
+            div {
+                p.crumbs { a href="/portal/jobs" { "Jobs" } }
+                div.row {
+                    h1 hx-ignore { (text::visible(&job.name)) }
+                    (ui::status_badge(job.status, job.phase))
+                    @if !job.status.ended() { span.live { "Live" } }
+                }
+                p.row.gap-s {
+                    span.mono #job-id { (job.id) }
+                    button.btn.ghost type="button" data-copy="#job-id" { (ui::icon("copy")) "Copy ID" }
+                }
+            }
+            @if !job.status.ended() && job.phase != Some(Phase::Stopping) {
+                button.btn.bad type="button" popovertarget="cancel" commandfor="cancel" command="show-modal" { "Cancel job" }
+            }
+            form method="post" action={ (path) "/rerun" } {
+                button.btn { (ui::icon("swap")) "Run again" }
+            }
+        }
+    }
+}
+
+/// Asks whether to cancel; works without scripts.
+pub(super) fn cancel_dialog(job: &Job) -> Markup {
+    html! {
+        dialog #cancel popover aria-labelledby="cancel-h" {
+            (cancel_form(job, html! {
+                button.btn type="button" commandfor="cancel" command="close"
+                    popovertarget="cancel" popovertargetaction="hide" { "Keep it running" }
+            }))
+        }
+    }
+}
+
+/// The same question as a page of its own.
+pub(super) fn cancel_form(job: &Job, otherwise: Markup) -> Markup {
+    html! {
+        form.stack method="post" action={ (path(job.id)) "/cancel" } {
+            h2 #cancel-h { "Cancel " bdi hx-ignore { (text::visible(&job.name)) } "?" }
+            p {
+                @if job.started_at.is_some() {
+                    "Its command is asked to stop, then stopped. You pay for the time it ran, and the rest of the amount set aside is released."
+                } @else {
+                    "It has not started. Nothing is charged, and the amount set aside is released."
+                }
+            }
+            div.row.end { (otherwise) button.btn.bad { "Cancel job" } }
+        }
+    }
+}
+
+/// Why it waits, or how it ended.
+pub(super) fn state(job: &Job, now: OffsetDateTime) -> Markup {
+    html! {
+        div #job-state.stack {
+            @match job.status {
+                Status::Pending | Status::Queued | Status::Assigned => (waiting(job, now)),
+                Status::Running => {
+                    @if job.phase == Some(Phase::Stopping) {
+                        (note("is-warn", "warn", html! { p.strong { "Stopping" } p { "The command has been asked to stop." } }))
+                    }
+                }
+                Status::Completed => (note("is-ok", "ok", html! { p.strong { "Completed" } p { (completed(job)) } })),
+                Status::Failed => (failed(job)),
+                Status::Cancelled => (note("is-wait", "dash", html! {
+                    p.strong { "Cancelled" }
+                    p hx-ignore { (text::visible(&job.status_message)) }
+                })),
+                Status::Rejected => (note("is-bad", "x", html! {
+                    p.strong { "Refused before it ran" }
+                    p hx-ignore { (text::visible(&job.status_message)) }
+                    p { "Nothing was charged. Change what is said above and run it again." }
+                })),
+            }
+            @for warning in &job.warnings {
+                (note("is-warn", "warn", html! { p hx-ignore { (text::visible(warning)) } }))
+            }
+        }
+    }
+}
+
+fn note(class: &str, icon: &str, inside: Markup) -> Markup {
+    html! { div.note.(class) { (ui::icon(icon)) (inside) } }
+}
+
+fn waiting(job: &Job, now: OffsetDateTime) -> Markup {
+    let waited = waited(job, now);
+    html! {
+        section.card aria-labelledby="why-h" {
+            header { h2 #why-h {
+                @if job.status == Status::Assigned { "Getting ready" } @else { "Why it waits" }
+            } }
+            p hx-ignore {
+                @match &job.delay_reason {
+                    Some(reason) => (text::visible(&reason.message)),
+                    None => (text::visible(&job.status_message)),
+                }
+            }
+            dl.dl.two.half {
+                div { dt { "Waiting for" } dd { (said(waited)) } }
+                div { dt { "Now" } dd { (job.phase.map_or("Being checked", phase_words)) } }
+            }
+        }
+    }
+}
+
+/// Seconds from being queued to starting, or until `now`.
+fn waited(job: &Job, now: OffsetDateTime) -> i64 {
+    let from = job.queued_at.unwrap_or(job.created_at);
+    let until = job.started_at.unwrap_or(now);
+    (until - from)
+        .whole_seconds()
+        .max(job.wait_duration_seconds)
+        .max(0)
+}
+
+fn completed(job: &Job) -> &'static str {
+    match job.exit_code {
+        Some(0) | None => "The command ended with exit code 0.",
+        Some(_) => "The command ended.",
+    }
+}
+
+fn failed(job: &Job) -> Markup {
+    let Some(failure) = &job.failure else {
+        return note(
+            "is-bad",
+            "x",
+            html! { p.strong { "Failed" } p hx-ignore { (text::visible(&job.status_message)) } },
+        );
+    };
+    note(
+        "is-bad",
+        "x",
+        html! {
+            p.strong { "Failed" @if let Some(code) = job.exit_code { ", exit code " (code) } }
+            p hx-ignore { (text::visible(&failure.summary)) }
+            p.small { (next_after(&failure.code, failure.retryable)) }
+            @if let Some(excerpt) = &failure.log_excerpt {
+                details {
+                    summary { "Last error output" }
+                    pre.mono hx-ignore { (excerpt.lines().map(text::line).collect::<Vec<_>>().join("\n")) }
+                }
+            }
+        },
+    )
+}
+
+/// What to do next about a failure.
+fn next_after(code: &str, retryable: bool) -> &'static str {
+    match code {
+        "TIME_LIMIT" => "Run it again and set a higher time limit under Resources.",
+        "OUT_OF_MEMORY" => "Run it again and ask for more memory under Resources.",
+        "START_FAILED" => "Check the image and the command, then run it again.",
+        _ if retryable => "This was not the job's fault: running it again may well work.",
+        _ => "Read the output below, change the job and run it again.",
+    }
+}
+
+pub(super) fn phase_words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::WaitingForCapacity => "Waiting for a free slot",
+        Phase::PullingImage => "Pulling the image",
+        Phase::PreparingInputs => "Preparing inputs",
+        Phase::Starting => "Starting",
+        Phase::Executing => "Executing",
+        Phase::CollectingArtifacts => "Collecting artifacts",
+        Phase::Stopping => "Stopping",
+    }
+}
+
+/// The one line that is read out when the job moves on.
+pub(super) fn spoken(job: &Job) -> String {
+    match (job.status.ended(), job.phase) {
+        (false, Some(phase)) => format!("{}.", phase_words(phase)),
+        _ => format!("The job is {}.", job.status),
+    }
+}
+
+pub(super) fn timeline(job: &Job, events: &[Event]) -> Markup {
+    html! {
+        section.card #job-events aria-labelledby="events-h" {
+            header { h2 #events-h { "What happened" } }
+            @if events.is_empty() {
+                p.mute { "Nothing yet." }
+            } @else {
+                ol.tl #events { @for (event, current) in marked(job, events) { (event_row(event, current)) } }
+            }
+        }
+    }
+}
+
+/// Each event, and whether it is what the job is at now.
+fn marked<'a>(job: &Job, events: &'a [Event]) -> impl Iterator<Item = (&'a Event, bool)> {
+    let current = events.last().filter(|_| !job.status.ended());
+    let current = current.map(|event| event.sequence);
+    events
+        .iter()
+        .map(move |event| (event, Some(event.sequence) == current))
+}
+
+pub(super) fn event_row(event: &Event, current: bool) -> Markup {
+    let (class, icon, word) = match (event.level.as_str(), current) {
+        ("error", _) => ("is-bad", "x", "Failed: "),
+        ("warning", _) => ("is-warn", "warn", "Attention: "),
+        (_, true) => ("is-run", "run", "In progress: "),
+        (_, false) => ("is-ok", "ok", "Done: "),
+    };
+    html! {
+        li.(class) #{ "event-" (event.sequence) } {
+            span.dot { (ui::icon(icon)) span.vh { (word) } }
+            h3 hx-ignore { (text::visible(&event.title)) }
+            span.t { (exact(event.created_at)) }
+            @if !event.message.is_empty() { p hx-ignore { (text::visible(&event.message)) } }
+        }
+    }
+}
+
+/// The time of day to the second: what follows what matters more than how long ago.
+fn exact(at: OffsetDateTime) -> Markup {
+    let at = at.to_offset(UtcOffset::UTC);
+    html! {
+        time datetime=[at.format(&Rfc3339).ok()] title=(at.date()) {
+            (format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second()))
+        }
+    }
+}
+
+fn cost(job: &Job, now: OffsetDateTime) -> Markup {
+    let ended = job.status.ended();
+    html! {
+        section.card #job-cost aria-labelledby="cost-h" {
+            header { h2 #cost-h { @if ended { "Cost" } @else { "Cost so far" } } }
+            dl.dl.two {
+                div {
+                    dt { @if ended { "Final" } @else { "Accrued" } }
+                    dd { (ui::money(cost_of(job))) }
+                }
+                div { dt { "Estimate" } dd { (job.estimated_cost_min_usd) " – " (job.estimated_cost_max_usd) } }
+                div { dt { "Rate" } dd { (job.hourly_rate_usd) " per h" } }
+                div {
+                    dt { @if ended { "Was set aside" } @else { "Set aside, at most" } }
+                    dd { (job.hold_usd) }
+                }
+                div {
+                    dt { "Runtime" }
+                    dd { @match runtime(job, now) { Some(seconds) => (said(seconds)), None => "—" } }
+                }
+                div { dt { "Time limit" } dd { (said(i64::from(job.time_limit_seconds))) } }
+            }
+        }
+    }
+}
+
+fn facts(job: &Job, now: OffsetDateTime) -> Markup {
+    html! {
+        section.card #job-facts aria-labelledby="facts-h" {
+            header { h2 #facts-h { "Configuration" } }
+            dl.dl {
+                dt { "Image" } dd.mono hx-ignore { (text::visible(&job.image)) }
+                @if !job.command.is_empty() {
+                    dt { "Command" } dd.mono hx-ignore { (text::visible(&job.command)) }
+                }
+                dt { "Type" } dd { (type_name(job.workload_type)) }
+                @if let Some(node) = &job.assigned_node_id {
+                    dt { "Machine" } dd hx-ignore { (text::visible(node)) @if let Some(engine) = &job.provider { " (" (text::visible(engine)) ")" } }
+                }
+                dt { "Submitted" } dd { (ui::time(job.created_at, now)) }
+                @if let Some(at) = job.started_at { dt { "Started" } dd { (ui::time(at, now)) } }
+                @if let Some(at) = job.completed_at { dt { "Ended" } dd { (ui::time(at, now)) } }
+                @if let Some(metadata) = job.metadata.as_ref().filter(|all| !all.is_empty()) {
+                    dt { "Metadata" }
+                    dd hx-ignore { @for name in metadata.keys() { span.tag { (text::visible(name)) } " " } }
+                }
+            }
+            @if !job.constraints_relaxed.is_empty() {
+                div.note.is-warn.mt { (ui::icon("warn")) (relaxed(&job.constraints_relaxed)) }
+            }
+        }
+    }
+}
+
+/// Preferences that gave way: asked, got, why.
+pub(in crate::web) fn relaxed(all: &[crate::domain::estimate::Relaxed]) -> Markup {
+    html! {
+        p.strong {
+            @if let [_] = all { "One preference was relaxed" } @else { (all.len()) " preferences were relaxed" }
+        }
+        ul hx-ignore {
+            @for one in all {
+                li {
+                    (field_words(&one.field)) ": " del { (text::visible(&one.asked)) } " → "
+                    ins { (text::visible(&one.got)) } ". " (text::visible(&one.reason))
+                }
+            }
+        }
+    }
+}
+
+fn field_words(field: &str) -> String {
+    match field {
+        "preferred_gpu_family" => "Preferred GPU family".to_owned(),
+        "region_preference" => "Region".to_owned(),
+        other => text::visible(&other.replace('_', " ")),
+    }
+}

@@ -1,0 +1,505 @@
+//! An orchestrator that answers with what a test has put there, and a browser
+//! without a screen in front of the portal. Its answers go through the API's own
+//! types, so they cannot be out of contract.
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{Method, Request, StatusCode, Uri, header};
+use http_body_util::BodyExt as _;
+use junglegrid::api::{accounts, drafts, jobs, logs, nodes};
+use junglegrid::client::Client;
+use junglegrid::clock::Clock;
+use junglegrid::web;
+use scraper::{Html, Selector};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tower::ServiceExt as _;
+
+pub(crate) const JOB: &str = "job_0198c1f2a4b67c3d8e9f0a1b2c3d4e5f";
+pub(crate) const DRAFT: &str = "draft_0198c1f2a4b67c3d8e9f0a1b2c3d4e5f";
+pub(crate) const ESTIMATE: &str = "est_0198c1f2a4b67c3d8e9f0a1b2c3d4e5f";
+/// What a user could try in every text that reaches a page.
+pub(crate) const HOSTILE: &str =
+    "\"><script>alert(1)</script><img src=x hx-get=\"/portal\" hx-trigger='load'>\u{202e}evil";
+
+/// What the orchestrator knows.
+#[derive(Debug)]
+pub(crate) struct Fake {
+    pub(crate) jobs: Vec<jobs::Job>,
+    pub(crate) events: Vec<jobs::Event>,
+    pub(crate) logs: Vec<logs::Item>,
+    /// What the live stream says before it ends.
+    pub(crate) changes: Vec<jobs::Change>,
+    pub(crate) drafts: Vec<drafts::Draft>,
+    /// What becomes of the next estimate.
+    pub(crate) estimate: drafts::DraftEstimate,
+    pub(crate) images: &'static str,
+    /// `METHOD /path` that is refused, with status, code and fields.
+    pub(crate) refused: Option<(&'static str, u16, &'static str, Value)>,
+    /// Every call, with its body.
+    pub(crate) calls: Vec<(String, Value)>,
+}
+
+pub(crate) type Shared = Arc<Mutex<Fake>>;
+
+pub(crate) fn fake() -> Fake {
+    Fake {
+        jobs: vec![job(json!({}))],
+        events: vec![event(1, "Queued"), event(2, "Started")],
+        logs: Vec::new(),
+        changes: Vec::new(),
+        drafts: Vec::new(),
+        estimate: ready(json!({})),
+        images: "host_only",
+        refused: None,
+        calls: Vec::new(),
+    }
+}
+
+fn merged(mut base: Value, over: Value) -> Value {
+    for (name, value) in over.as_object().expect("an object") {
+        base[name] = value.clone();
+    }
+    base
+}
+
+/// A job that runs; `over` says what is different.
+pub(crate) fn job(over: Value) -> jobs::Job {
+    let base = json!({
+        "job_id": JOB, "id": JOB, "name": "train", "workload_type": "batch", "image": "host",
+        "command": "python3 train.py", "created_at": "2026-11-23T14:00:00Z", "updated_at": "2026-11-23T14:00:02Z",
+        "queued_at": "2026-11-23T14:00:00Z", "started_at": "2026-11-23T14:00:02Z", "status": "running",
+        "status_message": "The command is running.", "phase": "executing", "execution_phase": "executing",
+        "phase_started_at": "2026-11-23T14:00:02Z", "phase_last_updated_at": "2026-11-23T14:00:02Z",
+        "last_status_update": "2026-11-23T14:00:02Z", "wait_duration_seconds": 2, "delayed_start": false,
+        "startup_diagnostics": {"command_spawned": true, "workload_logs_available": false, "inputs_prepared": null, "scripts_prepared": null},
+        "assigned_node_id": "local", "provider": "host", "constraints_relaxed": [], "time_limit_seconds": 3600,
+        "timed_out": false, "artifact_contract": {"expected_artifacts": [], "automatic_collection_dir": "/workspace/artifacts"},
+        "artifacts_ready": false, "hourly_rate_usd": 0.12, "hold_usd": 0.12, "estimated_cost_min_usd": 0.01,
+        "estimated_cost_max_usd": 0.12, "actual_cost_usd": null, "billing": {"status": "held", "cost_usd": 0.0004}, "last_event": 2
+    });
+    serde_json::from_value(merged(base, over)).expect("a job")
+}
+
+pub(crate) fn event(sequence: i64, title: &str) -> jobs::Event {
+    serde_json::from_value(json!({
+        "id": format!("{JOB}:{sequence}"), "type": "job.changed", "title": title, "message": "",
+        "source": "scheduler", "level": "info", "created_at": "2026-11-23T14:00:00Z", "sequence": sequence
+    }))
+    .expect("an event")
+}
+
+pub(crate) fn item(entry_id: i64, stream: &str, message: &str) -> logs::Item {
+    serde_json::from_value(json!({
+        "entry_id": entry_id, "source": "workload", "category": format!("workload_{stream}"), "stream": stream,
+        "message": message, "truncated": false, "created_at": "2026-11-23T14:00:03Z",
+        "timestamp": "2026-11-23T14:00:03Z", "level": "info"
+    }))
+    .expect("a line")
+}
+
+/// An estimate that is ready; `over` says what is different.
+pub(crate) fn ready(over: Value) -> drafts::DraftEstimate {
+    let base = json!({
+        "estimate_id": ESTIMATE, "available": true, "can_submit": true, "estimated_cost_min_usd": 0.02,
+        "estimated_cost_max_usd": 0.08, "estimated_hourly_rate_usd": 0.12, "hold_usd": 0.12,
+        "estimated_runtime_min_minutes": 10.0, "estimated_runtime_max_minutes": 40.0,
+        "estimated_runtime_min_seconds": 600, "estimated_runtime_max_seconds": 2400,
+        "runtime_basis": "Based on 6 finished jobs of yours with this image and command.",
+        "estimated_queue_wait_min_minutes": 2.0, "estimated_queue_wait_max_minutes": 10.0,
+        "estimated_queue_wait_min_seconds": 120, "estimated_queue_wait_max_seconds": 600,
+        "queue_wait_basis": "2 running on 2 slots, 1 waiting in front.",
+        "estimated_start_at_min": "2026-11-23T14:32:00Z", "estimated_start_at_max": "2026-11-23T14:40:00Z",
+        "rate_basis": "The rate of this machine.", "confidence": "medium", "candidate_count": 1, "explanation": "Fits.",
+        "warnings": [], "placement": "local", "region": "af-south", "constraints_relaxed": [], "constraints_relaxed_applied": false,
+        "classification": {"workload_type": "batch", "requires_gpu": false, "acceleration_requirement": "none", "confidence": "high", "reasons": []},
+        "routing": {"route_status": "ready"},
+        "capacity": {"live_capacity_available": true, "live_candidate_count": 1, "managed_capacity_available": null, "managed_profile_count": 0, "estimate_source": "live"},
+        "capacity_status": {"availability": "available", "immediate_capacity_confirmed": true},
+        "screening": {"policy_version": "1", "status": "passed", "can_submit": true, "checks": []},
+        "time_limit_seconds": 3600, "quoted_at": "2026-11-23T14:30:00Z", "expires_at": "2026-11-23T14:40:00Z"
+    });
+    serde_json::from_value(json!({
+        "estimate_id": ESTIMATE, "version": 1, "state": "ready", "expired": false, "estimate": merged(base, over)
+    }))
+    .expect("an estimate")
+}
+
+pub(crate) fn without_figures(state: &str) -> drafts::DraftEstimate {
+    let error = (state == "failed").then_some("The estimator took too long.");
+    serde_json::from_value(json!({
+        "estimate_id": ESTIMATE, "version": 1, "state": state, "expired": false, "error": error
+    }))
+    .expect("an estimate")
+}
+
+pub(crate) fn draft(content: Value) -> drafts::Draft {
+    let mut draft: drafts::Draft = serde_json::from_value(json!({
+        "id": DRAFT, "version": 1, "content": content, "acknowledged": false, "created_at": "2026-11-23T14:20:00Z",
+        "updated_at": "2026-11-23T14:29:00Z", "expires_at": "2026-12-23T14:20:00Z", "review_url": "http://localhost/"
+    }))
+    .expect("a draft");
+    miss(&mut draft);
+    draft
+}
+
+/// A draft that only needs its estimate.
+pub(crate) fn complete() -> drafts::Draft {
+    draft(
+        json!({"name": "train", "workload_type": "batch", "image": "host", "command": "python3 train.py"}),
+    )
+}
+
+fn miss(draft: &mut drafts::Draft) {
+    draft.missing.clear();
+    for (field, words) in [
+        ("name", "Give the job a name."),
+        ("workload_type", "Choose a type."),
+        ("image", "Name an image."),
+    ] {
+        if !draft.content.contains_key(field) {
+            draft.missing.insert(field.into(), words.into());
+        }
+    }
+}
+
+impl Fake {
+    fn answer(&mut self, method: &Method, path: &str, body: &Value) -> (u16, Value) {
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        match (method.as_str(), parts.as_slice()) {
+            ("GET", ["auth", "session"]) => (200, session()),
+            ("GET", ["v1", "jobs"]) => (
+                200,
+                json!({"jobs": self.jobs, "limit": 20, "next_cursor": "c1", "has_more": self.jobs.len() > 1}),
+            ),
+            ("GET", ["v1", "nodes"]) => (200, self.nodes()),
+            ("GET", ["v1", "jobs", id]) => self
+                .jobs
+                .iter()
+                .find(|job| job.id.to_string() == *id)
+                .map_or_else(missing, |job| (200, json!(job))),
+            ("GET", ["v1", "jobs", _, "events"]) => (
+                200,
+                json!({"job_id": JOB, "status": "running", "items": self.events, "generated_at": "2026-11-23T14:00:12Z"}),
+            ),
+            ("GET", ["v1", "jobs", _, "logs"]) => (200, self.page()),
+            ("POST", ["v1", "jobs", _, "cancel"]) => (
+                200,
+                json!({"job_id": JOB, "status": "cancelled", "cancelled": true, "message": "ok"}),
+            ),
+            ("GET", ["v1", "job-drafts"]) => (
+                200,
+                json!({"drafts": self.drafts, "next_cursor": null, "has_more": false}),
+            ),
+            ("POST", ["v1", "job-drafts"]) => {
+                let mut draft = draft(body.get("content").cloned().unwrap_or(json!({})));
+                if body.get("from_job").is_some() {
+                    draft = complete();
+                }
+                self.drafts.push(draft.clone());
+                (201, json!(draft))
+            }
+            (method, ["v1", "job-drafts", id, rest @ ..]) => self.on_draft(method, id, rest, body),
+            _ => missing(),
+        }
+    }
+
+    fn on_draft(&mut self, method: &str, id: &str, rest: &[&str], body: &Value) -> (u16, Value) {
+        let Some(at) = self
+            .drafts
+            .iter()
+            .position(|draft| draft.id.to_string() == id)
+        else {
+            return missing();
+        };
+        let draft = &mut self.drafts[at];
+        match (method, rest) {
+            ("PATCH", []) => {
+                for (name, value) in body["content"].as_object().expect("content") {
+                    if value.is_null() {
+                        draft.content.remove(name);
+                    } else {
+                        draft.content.insert(name.clone(), value.clone());
+                    }
+                }
+                draft.version += 1;
+                draft.estimate = None;
+                miss(draft);
+            }
+            ("DELETE", []) => {
+                self.drafts.remove(at);
+                return (200, json!({"message": "gone"}));
+            }
+            ("POST", ["estimate"]) => {
+                let mut estimate = self.estimate.clone();
+                estimate.version = draft.version;
+                draft.estimate = Some(estimate);
+            }
+            ("POST", ["acknowledge"]) => draft.acknowledged = true,
+            ("POST", ["submit"]) => {
+                draft.job_id = JOB.parse().ok();
+                return (
+                    202,
+                    json!({"job_id": JOB, "id": JOB, "status": "queued", "queued_at": "2026-11-23T14:31:00Z",
+                    "submitted_at": "2026-11-23T14:31:00Z", "status_message": "Queued.", "hold_usd": 0.12}),
+                );
+            }
+            _ => {}
+        }
+        (200, json!(draft))
+    }
+
+    fn page(&self) -> Value {
+        let page = logs::Page {
+            job_id: JOB.parse().expect("an id"),
+            status: self.jobs[0].status,
+            status_reason: None,
+            items: self.logs.clone(),
+            limit: 100,
+            stream: "all".into(),
+            next_cursor: None,
+            has_more: false,
+            failure_highlight: None,
+            usage_hint: None,
+        };
+        json!(page)
+    }
+
+    fn nodes(&self) -> Value {
+        let node: nodes::Node = serde_json::from_value(json!({
+            "node_id": "local", "name": "local", "status": "up", "engine": "host", "cpus": 2, "memory_gb": 8.0, "gpus": [],
+            "hourly_rate_usd": 0.12, "slots": 2, "slots_used": 0, "images": self.images, "network": "none", "protections": []
+        }))
+        .expect("a node");
+        json!({"nodes": [node]})
+    }
+
+    /// The bodies of the calls to `what`.
+    pub(crate) fn sent(&self, what: &str) -> Vec<Value> {
+        let calls = self.calls.iter().filter(|(call, _)| call == what);
+        calls.map(|(_, body)| body.clone()).collect()
+    }
+}
+
+fn session() -> Value {
+    let session: accounts::Session = serde_json::from_value(json!({
+        "account": {"id": "acct_0198c1f2a4b67c3d8e9f0a1b2c3d4e5f", "email": "a@example.org", "roles": ["user"]},
+        "workspace": {"id": "ws_0198c1f2a4b67c3d8e9f0a1b2c3d4e5f", "name": "Moabi Labs"},
+        "role": "user", "operator": false, "expires_at": "2026-11-30T14:00:00Z", "balance_usd": 5.0, "active_jobs": 1
+    }))
+    .expect("a session");
+    json!(session)
+}
+
+fn missing() -> (u16, Value) {
+    (404, problem("NOT_FOUND", &json!({})))
+}
+
+fn problem(code: &str, fields: &Value) -> Value {
+    let message = "There is something wrong with that.";
+    json!({"error": {"code": code, "message": message, "fields": fields}, "code": code, "message": message})
+}
+
+pub(crate) fn orchestrator(fake: Shared) -> Router {
+    Router::new().fallback(call).with_state(fake)
+}
+
+async fn call(State(fake): State<Shared>, method: Method, uri: Uri, body: Bytes) -> Response {
+    let path = uri.path().to_owned();
+    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let mut fake = fake.lock().expect("a fake");
+    let name = format!("{method} {path}");
+    fake.calls.push((name.clone(), body.clone()));
+    if path.ends_with("/live") {
+        let said: String = fake
+            .changes
+            .iter()
+            .map(|change| format!("data: {}\n\n", json!(change)))
+            .collect();
+        return ([(header::CONTENT_TYPE, "text/event-stream")], said).into_response();
+    }
+    let (status, answer) = match &fake.refused {
+        Some((what, status, code, fields)) if *what == name => (*status, problem(code, fields)),
+        _ => fake.answer(&method, &path, &body),
+    };
+    let status = StatusCode::from_u16(status).expect("a status");
+    (status, axum::Json(answer)).into_response()
+}
+
+/// The portal in front of a [`Fake`].
+pub(crate) struct Browser {
+    pub(crate) fake: Shared,
+    portal: Router,
+}
+
+impl Browser {
+    pub(crate) fn new(fake: Fake) -> Self {
+        let fake = Arc::new(Mutex::new(fake));
+        let config = web::Config {
+            public_url: "http://localhost:8080".parse().expect("a URL"),
+            secure_cookies: false,
+            clock: Clock::manual(time::macros::datetime!(2026-11-23 14:30 UTC)),
+        };
+        let portal = web::router(Client::in_process(orchestrator(fake.clone())), config);
+        Self { fake, portal }
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        self.portal.clone()
+    }
+
+    pub(crate) fn fake(&self) -> std::sync::MutexGuard<'_, Fake> {
+        self.fake.lock().expect("a fake")
+    }
+
+    /// Loads a page.
+    pub(crate) async fn visit(&self, path: &str) -> Page {
+        self.send(request(Method::GET, path), Body::empty()).await
+    }
+
+    /// Asks for a fragment as htmx does.
+    pub(crate) async fn swap(&self, path: &str) -> Page {
+        self.send(htmx(request(Method::GET, path)), Body::empty())
+            .await
+    }
+
+    /// The same, by an element that says which version it has.
+    pub(crate) async fn poll(&self, path: &str, tag: &str) -> Page {
+        let request = htmx(request(Method::GET, path)).header(header::IF_NONE_MATCH, tag);
+        self.send(request, Body::empty()).await
+    }
+
+    /// Sends a form without htmx.
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        self.form(request(Method::POST, path), fields).await
+    }
+
+    /// Sends a form as htmx does.
+    pub(crate) async fn hx_post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        self.form(htmx(request(Method::POST, path)), fields).await
+    }
+
+    async fn form(&self, request: http::request::Builder, fields: &[(&str, &str)]) -> Page {
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let body = serde_html_form::to_string(fields).expect("a form");
+        self.send(request, Body::from(body)).await
+    }
+
+    async fn send(&self, request: http::request::Builder, body: Body) -> Page {
+        let request = request.body(body).expect("a request");
+        let response = self
+            .portal
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("infallible");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        Page {
+            status: parts.status,
+            headers: parts.headers,
+            html: String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+}
+
+fn request(method: Method, path: &str) -> http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("sec-fetch-site", "same-origin")
+        .header(header::COOKIE, "jg_session=jgs_test")
+}
+
+fn htmx(request: http::request::Builder) -> http::request::Builder {
+    request
+        .header("hx-request", "true")
+        .header("hx-request-type", "partial")
+}
+
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) html: String,
+}
+
+impl Page {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// The texts of the elements that `selector` matches.
+    pub(crate) fn texts(&self, selector: &str) -> Vec<String> {
+        self.all(selector, |el| {
+            el.text()
+                .collect::<String>()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+    }
+
+    /// An attribute of the elements that `selector` matches.
+    pub(crate) fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
+        self.all(selector, |el| el.attr(name).unwrap_or_default().to_owned())
+    }
+
+    fn all<T>(&self, selector: &str, read: impl Fn(scraper::ElementRef) -> T) -> Vec<T> {
+        let selector = Selector::parse(selector).expect("a selector");
+        let html = Html::parse_document(&self.html);
+        html.select(&selector).map(read).collect()
+    }
+
+    /// The first element that `selector` matches, one tag per line.
+    pub(crate) fn outline(&self, selector: &str) -> String {
+        let all = self.all(selector, |el| el.html());
+        let (before, rest) = all[0].split_once("/assets/icons.").unwrap_or((&all[0], ""));
+        // The sprite's name changes with its content.
+        let hash = rest.split('.').next().unwrap_or_default();
+        let html = if hash.is_empty() {
+            before.to_owned()
+        } else {
+            all[0].replace(hash, "HASH")
+        };
+        html.replace("><", ">\n<")
+    }
+
+    /// Fails if [`HOSTILE`] got through, or the page does what it must not.
+    pub(crate) fn assert_inert(&self) {
+        assert!(
+            self.texts("script").iter().all(String::is_empty),
+            "{}",
+            self.html
+        );
+        assert!(self.attributes("img", "src").is_empty(), "{}", self.html);
+        assert!(
+            self.attributes("[hx-get]", "hx-trigger")
+                .iter()
+                .all(|on| on != "load"),
+            "{}",
+            self.html
+        );
+        assert!(
+            self.attributes("[style]", "style").is_empty(),
+            "a style attribute"
+        );
+        for old in [
+            "hx-ext=",
+            "sse-connect=",
+            "sse-swap",
+            "hx-disabled-elt",
+            "hx-on",
+            "hx-vars",
+            "js:",
+        ] {
+            assert!(
+                !self.html.contains(old) || self.html.contains("<style>"),
+                "{old}"
+            );
+        }
+    }
+}
