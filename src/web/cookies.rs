@@ -5,6 +5,7 @@ use crate::domain::id::AccountId;
 use time::{Duration, OffsetDateTime};
 use tower_cookies::cookie::SameSite;
 use tower_cookies::{Cookie, Cookies};
+use url::form_urlencoded::{byte_serialize, parse};
 
 /// Holds the orchestrator's session token.
 const SESSION: &str = "jg_session";
@@ -72,19 +73,30 @@ impl Config {
             Delivery::Smtp => "smtp",
             Delivery::Outbox => "outbox",
         };
-        let value = format!("{}.{delivery}", with.account_id);
+        let email: String = byte_serialize(with.email.as_bytes()).collect();
+        let value = format!("{}.{delivery}.{email}", with.account_id);
         cookies.add(self.bake(SIGNUP, value, SIGNUP_LASTS));
     }
 
-    /// The registration that this browser began, and how its mail leaves.
-    pub(super) fn registration(&self, cookies: &Cookies) -> Option<(AccountId, Delivery)> {
-        let value = self.read(cookies, SIGNUP)?;
-        let (id, delivery) = value.split_once('.')?;
-        let delivery = match delivery {
-            "outbox" => Delivery::Outbox,
-            _ => Delivery::Smtp,
+    /// The registration of `email` that this browser began, if it is that one,
+    /// and how mail leaves this installation, if that is known.
+    pub(super) fn registration(
+        &self,
+        cookies: &Cookies,
+        email: &str,
+    ) -> (Option<AccountId>, Option<Delivery>) {
+        let Some(value) = self.read(cookies, SIGNUP) else {
+            return (None, None);
         };
-        Some((id.parse().ok()?, delivery))
+        let mut parts = value.splitn(3, '.');
+        let id = parts.next().and_then(|id| id.parse().ok());
+        let delivery = match parts.next() {
+            Some("outbox") => Some(Delivery::Outbox),
+            Some("smtp") => Some(Delivery::Smtp),
+            _ => None,
+        };
+        let this = parts.next().is_some_and(|of| plain(of) == email);
+        (id.filter(|_| this), delivery)
     }
 
     /// Whether the browser can have version `tag` of the stylesheet. From now on
@@ -99,14 +111,22 @@ impl Config {
 
     /// Has the next page say `text` once: for what has been done before a 303.
     pub(crate) fn say(&self, cookies: &Cookies, text: &str) {
-        let text: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        let text: String = byte_serialize(text.as_bytes()).collect();
         cookies.add(self.bake(SAID, text, Duration::minutes(1)));
     }
 
     pub(super) fn said(&self, cookies: &Cookies) -> Option<String> {
         let value = self.read(cookies, SAID)?;
         self.forget(cookies, SAID);
-        let (text, _) = url::form_urlencoded::parse(value.as_bytes()).next()?;
-        Some(text.into_owned())
+        Some(plain(&value))
     }
+}
+
+/// What [`byte_serialize`] wrote.
+fn plain(text: &str) -> String {
+    let mut pairs = parse(text.as_bytes());
+    pairs
+        .next()
+        .map(|(text, _)| text.into_owned())
+        .unwrap_or_default()
 }

@@ -1,13 +1,18 @@
 //! The portal: HTML for browsers, all data from the orchestrator's API.
 mod assets;
 mod cookies;
+mod dashboard;
 mod error;
 mod guard;
 mod hx;
 mod jobs;
 mod live;
+mod login;
 mod next;
+mod nodes;
+mod reset;
 mod shell;
+mod signup;
 mod submit;
 pub(crate) mod ui;
 mod viewer;
@@ -48,6 +53,11 @@ pub fn router(api: Client, config: Config) -> Router {
         .route("/", axum::routing::get(start))
         .merge(jobs::routes())
         .merge(submit::routes())
+        .merge(login::routes())
+        .merge(signup::routes())
+        .merge(reset::routes())
+        .merge(dashboard::routes())
+        .merge(nodes::routes())
         .fallback(missing)
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(portal.clone(), guard::same_origin))

@@ -146,7 +146,9 @@ pub(crate) fn draft(content: Value) -> drafts::Draft {
 
 /// A draft that only needs its estimate.
 pub(crate) fn complete() -> drafts::Draft {
-    draft(json!({"name": "train", "workload_type": "batch", "image": "host", "command": "python3 train.py"}))
+    draft(
+        json!({"name": "train", "workload_type": "batch", "image": "host", "command": "python3 train.py"}),
+    )
 }
 
 fn miss(draft: &mut drafts::Draft) {
@@ -167,13 +169,29 @@ impl Fake {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         match (method.as_str(), parts.as_slice()) {
             ("GET", ["auth", "session"]) => (200, session()),
-            ("GET", ["v1", "jobs"]) => (200, json!({"jobs": self.jobs, "limit": 20, "next_cursor": "c1", "has_more": self.jobs.len() > 1})),
+            ("GET", ["v1", "jobs"]) => (
+                200,
+                json!({"jobs": self.jobs, "limit": 20, "next_cursor": "c1", "has_more": self.jobs.len() > 1}),
+            ),
             ("GET", ["v1", "nodes"]) => (200, self.nodes()),
-            ("GET", ["v1", "jobs", id]) => self.jobs.iter().find(|job| job.id.to_string() == *id).map_or_else(missing, |job| (200, json!(job))),
-            ("GET", ["v1", "jobs", _, "events"]) => (200, json!({"job_id": JOB, "status": "running", "items": self.events, "generated_at": "2026-11-23T14:00:12Z"})),
+            ("GET", ["v1", "jobs", id]) => self
+                .jobs
+                .iter()
+                .find(|job| job.id.to_string() == *id)
+                .map_or_else(missing, |job| (200, json!(job))),
+            ("GET", ["v1", "jobs", _, "events"]) => (
+                200,
+                json!({"job_id": JOB, "status": "running", "items": self.events, "generated_at": "2026-11-23T14:00:12Z"}),
+            ),
             ("GET", ["v1", "jobs", _, "logs"]) => (200, self.page()),
-            ("POST", ["v1", "jobs", _, "cancel"]) => (200, json!({"job_id": JOB, "status": "cancelled", "cancelled": true, "message": "ok"})),
-            ("GET", ["v1", "job-drafts"]) => (200, json!({"drafts": self.drafts, "next_cursor": null, "has_more": false})),
+            ("POST", ["v1", "jobs", _, "cancel"]) => (
+                200,
+                json!({"job_id": JOB, "status": "cancelled", "cancelled": true, "message": "ok"}),
+            ),
+            ("GET", ["v1", "job-drafts"]) => (
+                200,
+                json!({"drafts": self.drafts, "next_cursor": null, "has_more": false}),
+            ),
             ("POST", ["v1", "job-drafts"]) => {
                 let mut draft = draft(body.get("content").cloned().unwrap_or(json!({})));
                 if body.get("from_job").is_some() {
@@ -188,7 +206,11 @@ impl Fake {
     }
 
     fn on_draft(&mut self, method: &str, id: &str, rest: &[&str], body: &Value) -> (u16, Value) {
-        let Some(at) = self.drafts.iter().position(|draft| draft.id.to_string() == id) else {
+        let Some(at) = self
+            .drafts
+            .iter()
+            .position(|draft| draft.id.to_string() == id)
+        else {
             return missing();
         };
         let draft = &mut self.drafts[at];
@@ -217,8 +239,11 @@ impl Fake {
             ("POST", ["acknowledge"]) => draft.acknowledged = true,
             ("POST", ["submit"]) => {
                 draft.job_id = JOB.parse().ok();
-                return (202, json!({"job_id": JOB, "id": JOB, "status": "queued", "queued_at": "2026-11-23T14:31:00Z",
-                    "submitted_at": "2026-11-23T14:31:00Z", "status_message": "Queued.", "hold_usd": 0.12}));
+                return (
+                    202,
+                    json!({"job_id": JOB, "id": JOB, "status": "queued", "queued_at": "2026-11-23T14:31:00Z",
+                    "submitted_at": "2026-11-23T14:31:00Z", "status_message": "Queued.", "hold_usd": 0.12}),
+                );
             }
             _ => {}
         }
@@ -287,7 +312,11 @@ async fn call(State(fake): State<Shared>, method: Method, uri: Uri, body: Bytes)
     let name = format!("{method} {path}");
     fake.calls.push((name.clone(), body.clone()));
     if path.ends_with("/live") {
-        let said: String = fake.changes.iter().map(|change| format!("data: {}\n\n", json!(change))).collect();
+        let said: String = fake
+            .changes
+            .iter()
+            .map(|change| format!("data: {}\n\n", json!(change)))
+            .collect();
         return ([(header::CONTENT_TYPE, "text/event-stream")], said).into_response();
     }
     let (status, answer) = match &fake.refused {
@@ -331,7 +360,8 @@ impl Browser {
 
     /// Asks for a fragment as htmx does.
     pub(crate) async fn swap(&self, path: &str) -> Page {
-        self.send(htmx(request(Method::GET, path)), Body::empty()).await
+        self.send(htmx(request(Method::GET, path)), Body::empty())
+            .await
     }
 
     /// The same, by an element that says which version it has.
@@ -358,7 +388,12 @@ impl Browser {
 
     async fn send(&self, request: http::request::Builder, body: Body) -> Page {
         let request = request.body(body).expect("a request");
-        let response = self.portal.clone().oneshot(request).await.expect("infallible");
+        let response = self
+            .portal
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("infallible");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
         Page {
@@ -392,12 +427,20 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
     }
 
     /// The texts of the elements that `selector` matches.
     pub(crate) fn texts(&self, selector: &str) -> Vec<String> {
-        self.all(selector, |el| el.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" "))
+        self.all(selector, |el| {
+            el.text()
+                .collect::<String>()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
     }
 
     /// An attribute of the elements that `selector` matches.
@@ -417,18 +460,46 @@ impl Page {
         let (before, rest) = all[0].split_once("/assets/icons.").unwrap_or((&all[0], ""));
         // The sprite's name changes with its content.
         let hash = rest.split('.').next().unwrap_or_default();
-        let html = if hash.is_empty() { before.to_owned() } else { all[0].replace(hash, "HASH") };
+        let html = if hash.is_empty() {
+            before.to_owned()
+        } else {
+            all[0].replace(hash, "HASH")
+        };
         html.replace("><", ">\n<")
     }
 
     /// Fails if [`HOSTILE`] got through, or the page does what it must not.
     pub(crate) fn assert_inert(&self) {
-        assert!(self.texts("script").iter().all(String::is_empty), "{}", self.html);
+        assert!(
+            self.texts("script").iter().all(String::is_empty),
+            "{}",
+            self.html
+        );
         assert!(self.attributes("img", "src").is_empty(), "{}", self.html);
-        assert!(self.attributes("[hx-get]", "hx-trigger").iter().all(|on| on != "load"), "{}", self.html);
-        assert!(self.attributes("[style]", "style").is_empty(), "a style attribute");
-        for old in ["hx-ext=", "sse-connect=", "sse-swap", "hx-disabled-elt", "hx-on", "hx-vars", "js:"] {
-            assert!(!self.html.contains(old) || self.html.contains("<style>"), "{old}");
+        assert!(
+            self.attributes("[hx-get]", "hx-trigger")
+                .iter()
+                .all(|on| on != "load"),
+            "{}",
+            self.html
+        );
+        assert!(
+            self.attributes("[style]", "style").is_empty(),
+            "a style attribute"
+        );
+        for old in [
+            "hx-ext=",
+            "sse-connect=",
+            "sse-swap",
+            "hx-disabled-elt",
+            "hx-on",
+            "hx-vars",
+            "js:",
+        ] {
+            assert!(
+                !self.html.contains(old) || self.html.contains("<style>"),
+                "{old}"
+            );
         }
     }
 }

@@ -32,10 +32,17 @@ async fn a_list_with_active_jobs_asks_again_and_unchanged_stays_as_it_is() {
     let poll = part.attributes("[hx-trigger]", "hx-get");
     assert_eq!(poll, ["/portal/jobs?status=active"]);
     let tag = part.header("etag").to_owned();
-    assert_eq!(part.attributes("[hx-trigger]", "hx-headers"), [json!({"If-None-Match": tag}).to_string()]);
+    assert_eq!(
+        part.attributes("[hx-trigger]", "hx-headers"),
+        [json!({"If-None-Match": tag}).to_string()]
+    );
     let again = browser.poll(&poll[0], &tag).await;
-    assert_eq!((again.status, again.html.as_str()), (StatusCode::NOT_MODIFIED, ""));
-    browser.fake().jobs[0] = job(json!({"status": "completed", "phase": null, "completed_at": "2026-11-23T14:10:00Z"}));
+    assert_eq!(
+        (again.status, again.html.as_str()),
+        (StatusCode::NOT_MODIFIED, "")
+    );
+    browser.fake().jobs[0] =
+        job(json!({"status": "completed", "phase": null, "completed_at": "2026-11-23T14:10:00Z"}));
     let over = browser.poll(&poll[0], &tag).await;
     assert_eq!(over.status, StatusCode::OK);
     assert_eq!(over.header("hx-replace-url"), "");
@@ -48,10 +55,16 @@ async fn pages_are_links_that_keep_the_filter() {
     fake.jobs.push(job(json!({})));
     let browser = Browser::new(fake);
     let first = browser.visit("/portal/jobs?status=failed").await;
-    assert_eq!(first.attributes(".pager a", "href"), ["/portal/jobs?status=failed&cursor=c1"]);
+    assert_eq!(
+        first.attributes(".pager a", "href"),
+        ["/portal/jobs?status=failed&cursor=c1"]
+    );
     let second = browser.visit("/portal/jobs?status=failed&cursor=c1").await;
     assert_eq!(second.texts(".pager a"), ["Newest", "Older"]);
-    assert_eq!(second.attributes(".pager a[rel=first]", "href"), ["/portal/jobs?status=failed"]);
+    assert_eq!(
+        second.attributes(".pager a[rel=first]", "href"),
+        ["/portal/jobs?status=failed"]
+    );
 }
 
 #[tokio::test]
@@ -64,10 +77,19 @@ async fn an_empty_list_says_why_it_is_empty() {
     let page = browser.visit("/portal/jobs?q=x").await;
     assert_eq!(page.texts("#jobs h3"), ["No jobs match these filters"]);
     assert_eq!(page.attributes("#jobs .empty a", "href"), ["/portal/jobs"]);
-    for (status, title) in [(403, "You may not see these jobs"), (503, "The list could not be loaded")] {
+    for (status, title) in [
+        (403, "You may not see these jobs"),
+        (503, "The list could not be loaded"),
+    ] {
         browser.fake().refused = Some(("GET /v1/jobs", status, "NO", json!({})));
-        assert_eq!(browser.visit("/portal/jobs?q=x").await.texts("#jobs h3"), [title]);
-        assert_eq!(browser.swap("/portal/jobs?q=x").await.status, StatusCode::OK);
+        assert_eq!(
+            browser.visit("/portal/jobs?q=x").await.texts("#jobs h3"),
+            [title]
+        );
+        assert_eq!(
+            browser.swap("/portal/jobs?q=x").await.status,
+            StatusCode::OK
+        );
     }
 }
 
@@ -84,7 +106,10 @@ async fn a_running_job_is_followed_from_where_its_page_is() {
     assert_eq!(page.texts("#log"), ["one error output: two"]);
     assert_eq!(page.texts(".tl h3"), ["Queued", "Started"]);
     assert_eq!(page.texts("dialog h2"), ["Cancel train?"]);
-    assert!(page.html.contains(r#"<noscript><meta http-equiv="refresh""#));
+    assert!(
+        page.html
+            .contains(r#"<noscript><meta http-equiv="refresh""#)
+    );
     insta::assert_snapshot!(page.outline("#event-2"));
 }
 
@@ -92,7 +117,12 @@ async fn a_running_job_is_followed_from_where_its_page_is() {
 async fn silence_is_explained() {
     let browser = Browser::new(fake());
     let mut said = Vec::new();
-    for (status, spawned) in [("queued", false), ("running", true), ("cancelled", false), ("completed", true)] {
+    for (status, spawned) in [
+        ("queued", false),
+        ("running", true),
+        ("cancelled", false),
+        ("completed", true),
+    ] {
         browser.fake().jobs[0] = job(json!({"status": status, "startup_diagnostics": {
             "command_spawned": spawned, "workload_logs_available": false, "inputs_prepared": null, "scripts_prepared": null}}));
         said.extend(browser.visit(&page()).await.texts("#log"));
@@ -126,46 +156,104 @@ async fn a_job_that_has_ended_is_explained_and_not_followed() {
 #[tokio::test]
 async fn why_a_job_waits_is_said_first() {
     let mut fake = fake();
-    fake.jobs[0] = job(json!({"status": "queued", "phase": "waiting_for_capacity", "started_at": null,
-        "delay_reason": {"code": "CAPACITY", "message": "Both slots are busy; 1 job is in front."}}));
+    fake.jobs[0] = job(
+        json!({"status": "queued", "phase": "waiting_for_capacity", "started_at": null,
+        "delay_reason": {"code": "CAPACITY", "message": "Both slots are busy; 1 job is in front."}}),
+    );
     let page = Browser::new(fake).visit(&page()).await;
     assert_eq!(page.texts("#job-state h2"), ["Why it waits"]);
-    assert_eq!(page.texts("#job-state p"), ["Both slots are busy; 1 job is in front."]);
-    assert_eq!(page.texts("#job-state dd"), ["12 s", "Waiting for a free slot"]);
+    assert_eq!(
+        page.texts("#job-state p"),
+        ["Both slots are busy; 1 job is in front."]
+    );
+    assert_eq!(
+        page.texts("#job-state dd"),
+        ["12 s", "Waiting for a free slot"]
+    );
 }
 
 #[tokio::test]
 async fn the_stream_goes_on_where_the_page_was_and_then_lets_go() {
     let mut fake = fake();
-    let done = job(json!({"status": "completed", "phase": null, "completed_at": "2026-11-23T14:10:00Z", "exit_code": 0}));
+    let done = job(
+        json!({"status": "completed", "phase": null, "completed_at": "2026-11-23T14:10:00Z", "exit_code": 0}),
+    );
     fake.changes = vec![
-        Change::Logs { items: vec![item(2, "stdout", "seen"), item(3, "stdout", "new <b>")] },
-        Change::Job { job: Box::new(done), events: vec![event(2, "Started"), event(3, "Completed")] },
+        Change::Logs {
+            items: vec![item(2, "stdout", "seen"), item(3, "stdout", "new <b>")],
+        },
+        Change::Job {
+            job: Box::new(done),
+            events: vec![event(2, "Started"), event(3, "Completed")],
+        },
     ];
     let browser = Browser::new(fake);
-    let live = browser.visit(&format!("/portal/jobs/{JOB}/live?after=2.2")).await;
+    let live = browser
+        .visit(&format!("/portal/jobs/{JOB}/live?after=2.2"))
+        .await;
     assert_eq!(live.header("content-type"), "text/event-stream");
     assert_eq!(live.header("cache-control"), "no-store");
     assert_eq!(live.header("x-accel-buffering"), "no");
     let messages: Vec<&str> = live.html.trim_end().split("\n\n").collect();
-    let ids: Vec<&str> = messages.iter().map(|one| one.lines().find(|line| line.starts_with("id:")).expect("an id")).collect();
+    let ids: Vec<&str> = messages
+        .iter()
+        .map(|one| {
+            one.lines()
+                .find(|line| line.starts_with("id:"))
+                .expect("an id")
+        })
+        .collect();
     assert_eq!(ids, ["id: 2.2", "id: 2.3", "id: 3.3", "id: 3.3"]);
     let targets = |message: &str| -> Vec<String> {
-        message.split("hx-target=\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
+        message
+            .split("hx-target=\"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap_or_default().to_owned())
+            .collect()
     };
-    assert_eq!(targets(messages[0]), ["#job-head", "#job-state", "#job-cost", "#job-facts", "#job-events"]);
+    assert_eq!(
+        targets(messages[0]),
+        [
+            "#job-head",
+            "#job-state",
+            "#job-cost",
+            "#job-facts",
+            "#job-events"
+        ]
+    );
     insta::assert_snapshot!(messages[1]);
-    assert_eq!(targets(messages[2]), ["#job-head", "#job-state", "#job-cost", "#job-facts", "#event-2", "#events", "#say"]);
+    assert_eq!(
+        targets(messages[2]),
+        [
+            "#job-head",
+            "#job-state",
+            "#job-cost",
+            "#job-facts",
+            "#event-2",
+            "#events",
+            "#say"
+        ]
+    );
     assert!(messages[2].contains("The job is completed."));
     insta::assert_snapshot!(messages[3]);
-    assert!(browser.fake().calls.iter().any(|(call, _)| call == &format!("GET /v1/jobs/{JOB}/live")));
+    assert!(
+        browser
+            .fake()
+            .calls
+            .iter()
+            .any(|(call, _)| call == &format!("GET /v1/jobs/{JOB}/live"))
+    );
 }
 
 #[tokio::test]
 async fn a_stream_that_breaks_off_does_not_let_go() {
     let mut fake = fake();
-    fake.changes = vec![Change::Logs { items: vec![item(1, "stdout", "a")] }];
-    let live = Browser::new(fake).visit(&format!("/portal/jobs/{JOB}/live")).await;
+    fake.changes = vec![Change::Logs {
+        items: vec![item(1, "stdout", "a")],
+    }];
+    let live = Browser::new(fake)
+        .visit(&format!("/portal/jobs/{JOB}/live"))
+        .await;
     assert!(live.html.contains("#log-silence") && !live.html.contains("#feed"));
 }
 
@@ -177,14 +265,26 @@ async fn hostile_text_comes_out_inert() {
         "delay_reason": {"code": "X", "message": HOSTILE}, "warnings": [HOSTILE], "metadata": {HOSTILE: 1},
         "constraints_relaxed": [{"field": HOSTILE, "asked": HOSTILE, "got": HOSTILE, "reason": HOSTILE}]}));
     fake.events = vec![event(1, HOSTILE)];
-    fake.logs = vec![item(1, "stderr", HOSTILE), item(2, "stdout", "\u{1b}[31mred\u{1b}[0m\u{202e}")];
-    fake.changes = vec![Change::Logs { items: vec![item(3, "stdout", HOSTILE)] }];
+    fake.logs = vec![
+        item(1, "stderr", HOSTILE),
+        item(2, "stdout", "\u{1b}[31mred\u{1b}[0m\u{202e}"),
+    ];
+    fake.changes = vec![Change::Logs {
+        items: vec![item(3, "stdout", HOSTILE)],
+    }];
     let browser = Browser::new(fake);
     browser.visit("/portal/jobs").await.assert_inert();
-    for path in [page(), format!("{}/cancel", page()), format!("{}/live?after=1.2", page())] {
+    for path in [
+        page(),
+        format!("{}/cancel", page()),
+        format!("{}/live?after=1.2", page()),
+    ] {
         let page = browser.visit(&path).await;
         page.assert_inert();
-        assert!(!page.html.contains('\u{202e}') && !page.html.contains('\u{1b}'), "{path}");
+        assert!(
+            !page.html.contains('\u{202e}') && !page.html.contains('\u{1b}'),
+            "{path}"
+        );
     }
     let name = browser.visit(&page()).await;
     assert!(name.texts("h1")[0].starts_with("\"><script>alert(1)</script>"));
@@ -194,18 +294,35 @@ async fn hostile_text_comes_out_inert() {
 async fn actions_are_forms_and_lead_back() {
     let browser = Browser::new(fake());
     let cancelled = browser.post(&format!("{}/cancel", page()), &[]).await;
-    assert_eq!((cancelled.status, cancelled.header("location")), (StatusCode::SEE_OTHER, page().as_str()));
+    assert_eq!(
+        (cancelled.status, cancelled.header("location")),
+        (StatusCode::SEE_OTHER, page().as_str())
+    );
     let again = browser.post(&format!("{}/rerun", page()), &[]).await;
-    assert_eq!(again.header("location"), format!("/portal/submit/{}/review", crate::fake::DRAFT));
-    assert_eq!(browser.fake().sent("POST /v1/job-drafts"), [json!({"from_job": JOB})]);
-    assert_eq!(browser.visit(&format!("{}/cancel", page())).await.texts("main h2"), ["Cancel train?"]);
+    assert_eq!(
+        again.header("location"),
+        format!("/portal/submit/{}/review", crate::fake::DRAFT)
+    );
+    assert_eq!(
+        browser.fake().sent("POST /v1/job-drafts"),
+        [json!({"from_job": JOB})]
+    );
+    assert_eq!(
+        browser
+            .visit(&format!("{}/cancel", page()))
+            .await
+            .texts("main h2"),
+        ["Cancel train?"]
+    );
 }
 
 #[tokio::test]
 async fn the_raw_text_is_text() {
     let mut fake = fake();
     fake.logs = vec![item(1, "stdout", "<one>"), item(2, "stderr", "two")];
-    let text = Browser::new(fake).visit(&format!("{}/output", page())).await;
+    let text = Browser::new(fake)
+        .visit(&format!("{}/output", page()))
+        .await;
     assert_eq!(text.html, "<one>\ntwo\n");
     assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
     assert!(text.header("content-disposition").starts_with("attachment"));
@@ -214,7 +331,14 @@ async fn the_raw_text_is_text() {
 #[tokio::test]
 async fn what_is_not_a_job_is_not_found() {
     let browser = Browser::new(fake());
-    for path in ["/portal/jobs/nonsense", "/portal/jobs/job_0198c1f2a4b67c3d8e9f0a1b2c3d4e60"] {
-        assert_eq!(browser.visit(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    for path in [
+        "/portal/jobs/nonsense",
+        "/portal/jobs/job_0198c1f2a4b67c3d8e9f0a1b2c3d4e60",
+    ] {
+        assert_eq!(
+            browser.visit(path).await.status,
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
     }
 }

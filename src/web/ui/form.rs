@@ -1,6 +1,6 @@
 //! Fields of forms, and what is wrong with them: said beside the field, and once
 //! more in a summary that leads there.
-use super::super::Error;
+use super::super::error::{Error, UNREACHABLE};
 use super::icon;
 use crate::client;
 use http::StatusCode;
@@ -64,6 +64,23 @@ impl Wrong {
             },
             message: fields.is_empty().then_some(problem.message),
             fields,
+        })
+    }
+
+    /// Reads any failure as something to say above the form, so that what was
+    /// typed is not lost to an error page: for forms of people not signed in.
+    pub(crate) fn told(error: client::Error) -> Self {
+        if let client::Error::Refused { status, problem } = &error
+            && *status == StatusCode::UNAUTHORIZED
+        {
+            return Self::whole(StatusCode::UNPROCESSABLE_ENTITY, &problem.message);
+        }
+        Self::of(error).unwrap_or_else(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a form could not be answered"
+            );
+            Self::whole(StatusCode::BAD_GATEWAY, UNREACHABLE)
         })
     }
 

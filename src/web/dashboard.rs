@@ -1,0 +1,251 @@
+//! The dashboard: what runs, what it costs, what waits for the viewer.
+use super::hx::{Fragment, Wants};
+use super::shell::{self, Nav};
+use super::ui::job_row::job_table;
+use super::ui::{self, Tile, Usd, chart};
+use super::viewer::Viewer;
+use super::{Error, Portal};
+use crate::api::drafts::Draft;
+use crate::api::overview::{Day, Overview};
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{HeaderMap, StatusCode, header};
+use maud::{Markup, html};
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+use time::OffsetDateTime;
+use url::{Position, Url};
+
+const PATH: &str = "/portal";
+
+pub(super) fn routes() -> Router<Portal> {
+    Router::new().route(PATH, get(index))
+}
+
+/// The page; or, for its own poll, what has changed since.
+async fn index(viewer: Viewer, wants: Wants, headers: HeaderMap) -> Result<Response, Error> {
+    let overview = viewer.api.overview().await?;
+    let region = region(&overview, viewer.now);
+    let tag = tag(&region);
+    Ok(match wants {
+        Wants::Page => {
+            let main = html! { (region) (pulse(&overview, &tag)) };
+            shell::page(&viewer, "Dashboard", Nav::Dashboard, main).into_response()
+        }
+        Wants::Fragment
+            if headers
+                .get(header::IF_NONE_MATCH)
+                .is_some_and(|had| *had == *tag) =>
+        {
+            StatusCode::NOT_MODIFIED.into_response()
+        }
+        Wants::Fragment => {
+            let changed = Fragment(html! {
+                (pulse(&overview, &tag))
+                hx-partial hx-target="#overview" hx-swap="outerMorph" { (region) }
+                hx-partial hx-target="#wallet" hx-swap="outerMorph" {
+                    (shell::wallet(overview.balance.available_usd, Some(overview.balance.held_usd)))
+                }
+            });
+            ([(header::ETAG, tag)], changed).into_response()
+        }
+    })
+}
+
+fn tag(region: &Markup) -> String {
+    let mut tag = String::from("\"");
+    for byte in &Sha256::digest(region.0.as_bytes())[..8] {
+        let _ = write!(tag, "{byte:02x}");
+    }
+    tag.push('"');
+    tag
+}
+
+/// Asks for the page's region again while something is active. It stands beside
+/// the region, so that the region can be morphed and a reader's focus in it
+/// stays, while this is replaced: a poll ends only with its element.
+fn pulse(overview: &Overview, tag: &str) -> Markup {
+    let active = overview.running + overview.queued > 0;
+    html! {
+        @if active {
+            div #pulse data-quiet hx-get=(PATH) hx-trigger="every 5s" hx-swap="outerHTML"
+                hx-headers=(format!("{{\"If-None-Match\":\"{}\"}}", tag.replace('"', "\\\""))) {}
+        } @else {
+            div #pulse {}
+        }
+    }
+}
+
+fn region(overview: &Overview, now: OffsetDateTime) -> Markup {
+    let new = overview.recent.is_empty() && overview.drafts.is_empty();
+    html! {
+        div #overview {
+            div.head {
+                div { h1 { "Dashboard" } p { (headline(overview)) } }
+                a.btn.pri href="/portal/submit" { (ui::icon("plus")) "Submit job" }
+            }
+            (tiles(overview))
+            div.cols {
+                div.stack {
+                    @if new {
+                        section.card {
+                            (ui::empty(
+                                "Run your first job",
+                                "Say what to run. You see what it will cost and when it would start before anything does.",
+                                Some(("/portal/submit", "Submit a job")),
+                            ))
+                        }
+                    } @else {
+                        (recent(overview, now))
+                        (spend(&overview.spend))
+                    }
+                }
+                div.stack {
+                    (drafts(&overview.drafts, now))
+                    (capacity(overview))
+                }
+            }
+        }
+    }
+}
+
+fn headline(overview: &Overview) -> String {
+    let jobs = |count: i64, one: &str, many: &str| match count {
+        1 => format!("One job {one}"),
+        count => format!("{count} jobs {many}"),
+    };
+    match (overview.running, overview.queued) {
+        (0, 0) => "Nothing is running.".to_owned(),
+        (0, queued) => format!("{}.", jobs(queued, "waits to start", "wait to start")),
+        (running, 0) => format!("{}.", jobs(running, "is running", "are running")),
+        (running, queued) => format!(
+            "{}, {queued} more {} to start.",
+            jobs(running, "is running", "are running"),
+            if queued == 1 { "waits" } else { "wait" },
+        ),
+    }
+}
+
+fn tiles(overview: &Overview) -> Markup {
+    let week = &overview.spend[overview.spend.len().saturating_sub(7)..];
+    let running = Tile {
+        label: "Running",
+        figure: html! { (overview.running) },
+        picture: None,
+        foot: html! {
+            @if overview.burn_rate_usd > Usd::ZERO { (ui::money(overview.burn_rate_usd)) " per hour now" }
+            @else { "Costs nothing now" }
+        },
+        href: Some("/portal/jobs?status=running"),
+    };
+    let queued = Tile {
+        label: "Queued",
+        figure: html! { (overview.queued) },
+        picture: None,
+        foot: html! {
+            @if overview.queued == 0 { "Nothing waits" }
+            @else if overview.slots_used < overview.slots { "About to start" }
+            @else { "Waiting for a free slot" }
+        },
+        href: Some("/portal/jobs?status=queued"),
+    };
+    let spent = Tile {
+        label: "Spend, 7 days",
+        figure: ui::balance(total(week)),
+        picture: Some(chart::spark(week, "Spend per day, last seven days")),
+        foot: html! { (overview.completed_7_days) " completed, " (overview.failed_7_days) " failed" },
+        href: None,
+    };
+    let wallet = Tile {
+        label: "Balance",
+        figure: ui::balance(overview.balance.available_usd),
+        picture: None,
+        foot: purse(overview),
+        href: None,
+    };
+    html! { div.tiles { @for tile in [running, queued, spent, wallet] { (tile.draw()) } } }
+}
+
+/// What is set aside, and how long the rest lasts at the present rate.
+fn purse(overview: &Overview) -> Markup {
+    let balance = &overview.balance;
+    let lasts = balance
+        .available_usd
+        .seconds_at(overview.burn_rate_usd)
+        .map(ui::runway);
+    html! {
+        (ui::balance(balance.held_usd)) " set aside"
+        @if let Some(lasts) = lasts { ", the rest lasts " (lasts) }
+    }
+}
+
+fn recent(overview: &Overview, now: OffsetDateTime) -> Markup {
+    html! {
+        section.card.flush {
+            header { h2 #recent { "Recent jobs" } a href="/portal/jobs" { "All jobs" } }
+            @if overview.recent.is_empty() {
+                (ui::empty("No jobs yet", "Finish a draft, or start with a new job.", None))
+            } @else {
+                (job_table(&overview.recent, now, "recent"))
+            }
+        }
+    }
+}
+
+fn spend(days: &[Day]) -> Markup {
+    html! {
+        section.card {
+            header { h2 { "Spend, last 14 days" } span.mute.small { (ui::balance(total(days))) " in all" } }
+            (chart::bars(days))
+        }
+    }
+}
+
+fn drafts(drafts: &[Draft], now: OffsetDateTime) -> Markup {
+    html! {
+        @if !drafts.is_empty() {
+            section.card {
+                header { h2 { "Drafts" } }
+                ul.stack.gap-s {
+                    @for draft in drafts {
+                        li {
+                            a.strong href=(local(&draft.review_url)) { (draft_name(draft)) }
+                            div.small.mute { "Changed " (ui::time(draft.updated_at, now)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn draft_name(draft: &Draft) -> &str {
+    let name = draft.content.get("name").and_then(|name| name.as_str());
+    name.filter(|name| !name.trim().is_empty())
+        .unwrap_or("Job without a name")
+}
+
+/// The page on the host that the viewer is on, where the session is.
+fn local(url: &str) -> String {
+    Url::parse(url).map_or_else(
+        |_| url.to_owned(),
+        |url| url[Position::BeforePath..].to_owned(),
+    )
+}
+
+fn capacity(overview: &Overview) -> Markup {
+    let free = overview.slots.saturating_sub(overview.slots_used);
+    html! {
+        section.card {
+            header { h2 { "Capacity" } a href="/portal/nodes" { "Nodes" } }
+            div.row { span { "Slots for jobs" } span.push { (free) " of " (overview.slots) " free" } }
+            div.half { (chart::cells(free, overview.slots)) }
+        }
+    }
+}
+
+fn total(days: &[Day]) -> Usd {
+    days.iter()
+        .fold(Usd::ZERO, |sum, day| sum.saturating_add(day.usd))
+}
