@@ -86,24 +86,27 @@ fn region(overview: &Overview, now: OffsetDateTime) -> Markup {
                 a.btn.pri href="/portal/submit" { (ui::icon("plus")) "Submit job" }
             }
             (tiles(overview))
-            div.cols {
-                div.stack {
-                    @if new {
-                        section.card {
-                            (ui::empty(
-                                "Run your first job",
-                                "Say what to run. You see what it will cost and when it would start before anything does.",
-                                Some(("/portal/submit", "Submit a job")),
-                            ))
-                        }
-                    } @else {
-                        (recent(overview, now))
-                        (spend(&overview.spend))
+            @if new {
+                div.cols {
+                    section.card {
+                        (ui::empty(
+                            "Run your first job",
+                            "Say what to run. You see what it will cost and when it would start before anything does.",
+                            Some(("/portal/submit", "Submit a job")),
+                        ))
                     }
-                }
-                div.stack {
-                    (drafts(&overview.drafts, now))
                     (capacity(overview))
+                }
+            } @else {
+                div.stack {
+                    (recent(overview, now))
+                    div.cols {
+                        (spend(&overview.spend))
+                        div.stack {
+                            (drafts(&overview.drafts, now))
+                            (capacity(overview))
+                        }
+                    }
                 }
             }
         }

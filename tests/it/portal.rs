@@ -898,7 +898,7 @@ async fn the_dashboard_polls_only_while_something_is_active() {
 #[tokio::test]
 async fn a_node_says_which_protections_are_missing() {
     let page = Browser::signed_in().visit("/portal/nodes").await;
-    assert_eq!(page.texts("caption"), ["One protection is missing."]);
+    assert_eq!(page.texts(".flush header span"), ["One is missing"]);
     let rows = page.texts("tbody tr");
     assert!(
         rows[0].contains("Active") && rows[2].contains("Missing No cgroup can be written"),
