@@ -41,6 +41,8 @@ pub(super) fn head(job: &Job) -> Markup {
             }
             @if !job.status.ended() && job.phase != Some(Phase::Stopping) {
                 button.btn.bad type="button" popovertarget="cancel" commandfor="cancel" command="show-modal" { "Cancel job" }
+                // Without scripts the page reloads itself, and the dialog with it.
+                noscript { a.btn href={ (path) "/cancel" } { "Cancel on a page of its own" } }
             }
             form method="post" action={ (path) "/rerun" } {
                 button.btn { (ui::icon("swap")) "Run again" }
