@@ -155,8 +155,7 @@ pub(super) async fn render(wants: Wants, mut request: Request, inner: Inner) -> 
 
 fn apology(title: &str, message: &str, (href, label): (&str, &str)) -> Markup {
     html! {
-        h1 { (title) }
-        p { (message) }
+        div.head { div { h1 { (title) } p { (message) } } }
         p { a.btn href=(href) { (label) } }
     }
 }

@@ -94,9 +94,9 @@ fn gigabytes(amount: f64) -> String {
 fn images(policy: &str) -> Markup {
     html! {
         @match policy {
-            "pulled" => "Pulled and run in containers",
-            "host_only" => { "Not available: jobs use the machine's own system, and must name the image " code { "host" } }
-            "ignored" => "Accepted but not used: jobs use the machine's own system",
+            "pulled" => "Pulled, and run in containers",
+            "host_only" => { "Only " code { "host" } ", the machine's own system" }
+            "ignored" => "Not used: jobs run on the machine's own system",
             other => (other),
         }
     }
@@ -127,7 +127,7 @@ fn protections(node: &Node) -> Markup {
                 }
                 div.scroll role="region" aria-labelledby=(heading) tabindex="0" {
                     table.tbl {
-                        thead { tr { th scope="col" { "Protection" } th scope="col" { "State" } th scope="col" { "What it does here" } } }
+                        thead { tr { th scope="col" { "Protection" } th scope="col" { "State" } } }
                         tbody { @for protection in &node.protections { (protection_row(protection)) } }
                     }
                 }
@@ -139,12 +139,11 @@ fn protections(node: &Node) -> Markup {
 fn protection_row(protection: &Protection) -> Markup {
     html! {
         tr {
-            th scope="row" { (protection.name) }
+            th.long scope="row" { (protection.name) p.small.mute { (protection.detail) } }
             td {
                 @if protection.active { (ui::badge(Kind::Ok, "ok", "Active")) }
                 @else { (ui::badge(Kind::Warn, "warn", "Missing")) }
             }
-            td.long { (protection.detail) }
         }
     }
 }

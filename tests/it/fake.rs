@@ -312,7 +312,10 @@ async fn call(State(fake): State<Shared>, method: Method, uri: Uri, body: Bytes)
     let name = format!("{method} {path}");
     fake.calls.push((name.clone(), body.clone()));
     if path.ends_with("/live") {
-        let said = fake.changes.iter().map(|change| format!("data: {}\n\n", json!(change)));
+        let said = fake
+            .changes
+            .iter()
+            .map(|change| format!("data: {}\n\n", json!(change)));
         let said = said.collect::<Vec<_>>().concat();
         return ([(header::CONTENT_TYPE, "text/event-stream")], said).into_response();
     }
