@@ -63,7 +63,8 @@ pub enum Misconfigured {
 impl Postbox {
     /// Sends by SMTP: `smtps://` speaks TLS from the beginning, `smtp://` insists
     /// on STARTTLS, except to this machine, where mail may travel in the clear.
-    /// `from` is the sender, such as `Jungle Grid <grid@example.org>`.
+    /// `from` is the sender, such as `Jungle Grid <grid@example.org>`. To be called
+    /// inside a Tokio runtime.
     pub fn smtp(url: &str, from: &str) -> Result<Self, Misconfigured> {
         type Transport = AsyncSmtpTransport<Tokio1Executor>;
         // Not the URL itself: it may hold a password.
@@ -260,8 +261,9 @@ impl Header for AutoSubmitted {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_safe_ways_to_a_mail_server_are_taken() {
+    // The pool of connections wants a runtime to clean up after it.
+    #[tokio::test]
+    async fn only_safe_ways_to_a_mail_server_are_taken() {
         let from = "Jungle Grid <grid@example.org>";
         for url in [
             "smtp://mail.example.org",

@@ -171,7 +171,9 @@ pub async fn check(conn: &mut Conn) -> Result<(), String> {
 const CLAIMS: &[(&str, &str)] = &[
     (
         "all credits equal all debits",
-        "SELECT 'in sum' FROM ledger_accounts HAVING SUM(credit) <> SUM(debit)",
+        "SELECT 'in sum' FROM
+           (SELECT SUM(credit) AS credits, SUM(debit) AS debits FROM ledger_accounts) sums
+         WHERE credits <> debits",
     ),
     (
         "each account says what its transfers say",

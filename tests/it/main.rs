@@ -1,6 +1,15 @@
-//! Everything is tested through the doors that people and programs use.
+//! Everything is tested through the doors that people and programs use, in one
+//! binary because linking is what takes time.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop there and then"
+)]
+mod auth;
 mod data_dir;
 mod double;
 mod engine_host;
+mod harness;
+mod mail;
 mod portal;
+mod store;
 mod wire;

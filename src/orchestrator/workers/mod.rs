@@ -4,6 +4,7 @@ pub mod housekeeping;
 pub mod mail;
 pub mod observer;
 pub mod scheduler;
+pub mod sweep;
 
 use super::State;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub async fn run(state: State, tasks: TaskTracker) {
             return;
         }
     }
+    tasks.spawn(sweep::run(state.clone()));
     let housekeeper = state.clone();
     let tracker = tasks.clone();
     tasks.spawn(async move {
