@@ -18,7 +18,6 @@ mod triggers;
 use futures_util::future::BoxFuture;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Executor as _};
-use std::path::Path;
 use std::time::Duration;
 
 /// A handle to the database; cheap to clone.
