@@ -235,6 +235,8 @@ pub(crate) fn config() -> Config {
         first_account_operates: false,
         session_idle: Duration::from_hours(24),
         session_lifetime: Duration::from_hours(24 * 30),
+        operator_idle: Duration::from_hours(8),
+        operator_lifetime: Duration::from_hours(24 * 7),
         smtp: false,
         log_limit_bytes: 1 << 20,
     }
