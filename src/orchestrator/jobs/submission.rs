@@ -70,6 +70,7 @@ pub(in crate::orchestrator) async fn submit(
         return Err(refusal(&found.checks));
     }
     let now = state.now();
+    let once = order.once.clone();
     let mut job = new_job(state.id(), caller, &order, &found, now);
     let funds = format!(
         "The job can cost {} (its time limit of {}), which is more than the wallet has. {}",
@@ -101,6 +102,16 @@ pub(in crate::orchestrator) async fn submit(
         }
         Err(Halt::Refused(error)) => Err(error),
         Err(Halt::Store(store::Error::Overdrawn { .. })) => Err(Error::InsufficientFunds(funds)),
+        // The same request, at the same moment, was quicker.
+        Err(Halt::Store(store::Error::Stale {
+            table: "idempotency",
+            ..
+        })) if let Some(once) = &once => {
+            let mut conn = state.store().read().await?;
+            earlier(&mut conn, caller, once)
+                .await?
+                .unwrap_or_else(|| Err(Error::Unavailable("Try again.".into())))
+        }
         Err(Halt::Store(store::Error::Stale { .. })) => Err(Error::Conflict {
             code: "CONFLICT",
             message: "The draft has changed or was submitted meanwhile. Look at it again.".into(),
