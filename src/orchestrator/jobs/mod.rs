@@ -47,6 +47,7 @@ async fn submit(cx: Cx, call: Call<SubmitJob>) -> Result<wire::Submitted, Error>
             once,
             draft: None,
             rate: None,
+            unestimated: false,
         },
     )
     .await
