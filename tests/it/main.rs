@@ -5,11 +5,18 @@
     reason = "a test that cannot go on should stop there and then"
 )]
 mod auth;
+mod contract;
 mod data_dir;
 mod double;
 mod engine_host;
+mod grid;
 mod harness;
+mod jobs;
+mod kill;
 mod mail;
+mod malformed;
+mod plans;
 mod portal;
 mod store;
+mod stub;
 mod wire;
