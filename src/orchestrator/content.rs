@@ -192,6 +192,23 @@ fn command(from: &mut Reader<'_>) -> (Vec<String>, String) {
     (argv, line)
 }
 
+/// What `command` and `args` have to be for this program with its arguments.
+pub(super) fn unparsed_command(argv: &[String]) -> (Value, Value) {
+    match argv {
+        // What went to a shell is best shown as it was written.
+        [sh, c, line]
+            if sh == "/bin/sh" && c == "-c" && line.trim() == line && for_a_shell(line) =>
+        {
+            (line.as_str().into(), Value::Null)
+        }
+        // Only arguments can be empty.
+        [program, args @ ..] if args.iter().any(String::is_empty) => {
+            (vec![program.as_str()].into(), args.into())
+        }
+        argv => (argv.into(), Value::Null),
+    }
+}
+
 fn for_a_shell(text: &str) -> bool {
     text.contains(|c: char| c.is_whitespace() || "|&;<>()$`\\\"'*?[#~!{".contains(c))
 }
@@ -548,6 +565,24 @@ mod tests {
         let spec =
             parse(&content(&json!({ "command": ["echo", "it's"] })), DEFAULTS).expect("a job");
         assert_eq!(spec.command_line, r"echo 'it'\''s'");
+    }
+
+    #[test]
+    fn a_command_survives_being_taken_apart() {
+        for words in [
+            &["true"][..],
+            &["/bin/sh", "-c", "a | b"],
+            &["/bin/sh", "-c", "ls"],
+            &["/bin/sh", "-c", " ls -l "],
+            &["/bin/sh", "-c", ""],
+            &["a b", "", "c"],
+            &["/bin/sh", "-c"],
+        ] {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            let (command, args) = unparsed_command(&words);
+            let again = json!({ "command": command, "args": args });
+            assert_eq!(argv(&again), words, "{again}");
+        }
     }
 
     #[test]

@@ -347,10 +347,9 @@ fn merge(content: &mut Content, part: Content) -> Result<(), Error> {
     Ok(())
 }
 
-/// The newest estimate, if it is about this version.
+/// The newest estimate of the draft as it is.
 async fn current(conn: &mut Conn, draft: &Draft) -> Result<Option<Estimate>, Error> {
-    let newest = store::estimates::newest(conn, draft.id).await?;
-    Ok(newest.filter(|estimate| estimate.draft == Some((draft.id, draft.version))))
+    Ok(store::estimates::newest(conn, draft.id, draft.version).await?)
 }
 
 pub(super) fn show(state: &State, draft: Draft, estimate: Option<Estimate>) -> wire::Draft {
@@ -420,16 +419,9 @@ fn to_content(spec: &JobSpec) -> Content {
     set("name", json!(spec.name));
     set("workload_type", json!(spec.workload_type));
     set("image", json!(spec.image));
-    // What went to a shell is best shown as it was written.
-    let shell = spec.argv.len() == 3 && spec.argv[0] == "/bin/sh" && spec.argv[1] == "-c";
-    set(
-        "command",
-        if shell {
-            json!(spec.argv[2])
-        } else {
-            json!(spec.argv)
-        },
-    );
+    let (command, args) = content::unparsed_command(&spec.argv);
+    set("command", command);
+    set("args", args);
     set("environment", json!(spec.environment));
     set("timeout_seconds", json!(spec.time_limit_seconds));
     set("expected_artifacts", json!(spec.expected_artifacts));

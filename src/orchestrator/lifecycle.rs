@@ -95,16 +95,20 @@ pub(super) async fn started(
 ) -> Result<Option<Job>, Error> {
     change(state, id, move |job, now| {
         advance(job, Event::Started { at }, now)?;
-        let message = format!(
-            "The command is executing. From here on it costs {} per hour.",
-            job.rate
-        );
         Some(Move {
-            said: vec![said(job, "job.started", "Running", message, "engine")],
+            said: vec![said_started(job)],
             ..Move::default()
         })
     })
     .await
+}
+
+fn said_started(job: &Job) -> NewEvent {
+    let message = format!(
+        "The command is executing. From here on it costs {} per hour.",
+        job.rate
+    );
+    said(job, "job.started", "Running", message, "engine")
 }
 
 /// Asks a job to stop, or ends it at once if it is nowhere yet. `None` if it has
@@ -138,10 +142,12 @@ pub(super) async fn request_stop(
 pub(super) async fn finish(state: &State, id: JobId, end: End) -> Result<Option<Job>, Error> {
     change(state, id, move |job, now| {
         // A run can be over before anyone has seen it start.
+        let mut before = Vec::new();
         if let Some(at) = end.started
             && job.state.since().is_none()
         {
             advance(job, Event::Started { at }, now)?;
+            before.push(said_started(job));
         }
         let stopping = job.state.phase() == Some(job::Phase::Stopping);
         let failure = failure(&end.outcome);
@@ -149,7 +155,9 @@ pub(super) async fn finish(state: &State, id: JobId, end: End) -> Result<Option<
             job.reason = Some(why.clone());
         }
         advance(job, Event::Ended { failure }, now)?;
-        Some(ended(job, end.ended, now))
+        let mut done = ended(job, end.ended, now);
+        done.said.splice(..0, before);
+        Some(done)
     })
     .await
 }

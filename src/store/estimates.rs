@@ -65,12 +65,19 @@ pub async fn resolve(conn: &mut Conn, id: EstimateId, outcome: &Progress) -> Res
     Ok(())
 }
 
-/// The newest estimate of a draft.
-pub async fn newest(conn: &mut Conn, draft: DraftId) -> Result<Option<Estimate>, Error> {
+/// The newest estimate of this version of a draft. Those of other versions do not
+/// count, whatever the clock says of them.
+pub async fn newest(
+    conn: &mut Conn,
+    draft: DraftId,
+    version: i64,
+) -> Result<Option<Estimate>, Error> {
     let row = sqlx::query_as::<_, Row>(
-        "SELECT * FROM estimates WHERE draft = $1 ORDER BY created_at DESC, id DESC LIMIT 1",
+        "SELECT * FROM estimates WHERE draft = $1 AND draft_version = $2
+         ORDER BY created_at DESC, id DESC LIMIT 1",
     )
     .bind(draft.to_string())
+    .bind(version)
     .fetch_optional(conn)
     .await?;
     row.map(Estimate::try_from).transpose()

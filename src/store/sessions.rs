@@ -103,23 +103,25 @@ pub async fn bearer_of(conn: &mut Conn, id: SessionId) -> Result<Option<Bearer>,
     row.map(Bearer::try_from).transpose()
 }
 
-/// A session with all that a page says about it, in one statement.
-pub async fn describe(conn: &mut Conn, id: SessionId) -> Result<Option<Described>, Error> {
-    let row = sqlx::query_as::<_, DescribedRow>(
-        "SELECT s.id, s.account, s.workspace, s.role, s.expires_at,
+/// The statement behind every page, for the test that looks at its plan.
+pub const DESCRIBE: &str = "SELECT s.id, s.account, s.workspace, s.role, s.expires_at,
                 a.email, a.name, a.roles, a.operator, w.name AS workspace_name,
                 COALESCE((SELECT l.credit - l.debit FROM ledger_accounts l
                           WHERE l.workspace = s.workspace AND l.kind = 'available'), 0)
                   AS available,
                 (SELECT CAST(COUNT(*) AS BIGINT) FROM jobs j
-                 WHERE j.workspace = s.workspace AND j.ended = 0) AS active_jobs
+                 WHERE j.workspace = s.workspace
+                   AND j.status IN ('pending', 'queued', 'assigned', 'running')) AS active_jobs
          FROM sessions s JOIN accounts a ON a.id = s.account
                          JOIN workspaces w ON w.id = s.workspace
-         WHERE s.id = $1",
-    )
-    .bind(id.to_string())
-    .fetch_optional(conn)
-    .await?;
+         WHERE s.id = $1";
+
+/// A session with all that a page says about it, in one statement.
+pub async fn describe(conn: &mut Conn, id: SessionId) -> Result<Option<Described>, Error> {
+    let row = sqlx::query_as::<_, DescribedRow>(DESCRIBE)
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
     row.map(Described::try_from).transpose()
 }
 

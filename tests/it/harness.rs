@@ -54,12 +54,22 @@ impl TestApi {
         dir: tempfile::TempDir,
         change: impl FnOnce(&mut Config),
     ) -> Self {
+        Self::over(store, dir, Arc::new(NoEngine), change)
+    }
+
+    /// On this database and these machines.
+    pub(crate) fn over(
+        store: Store,
+        dir: tempfile::TempDir,
+        engine: Arc<dyn Engine>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = config();
         change(&mut config);
         let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
         let state = State::new(
             store,
-            Arc::new(NoEngine),
+            engine,
             clock.clone(),
             config,
             [7; 32],
@@ -72,6 +82,11 @@ impl TestApi {
             ip: [192, 0, 2, 1].into(),
             dir: Arc::new(dir),
         }
+    }
+
+    /// The orchestrator itself, for whoever calls it in another way.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     /// The same orchestrator, called from another address.

@@ -6,14 +6,21 @@
 )]
 mod architecture;
 mod auth;
+mod contract;
 mod data_dir;
 mod double;
 mod engine_host;
 mod fake;
+mod grid;
 mod harness;
+mod jobs;
+mod kill;
 mod mail;
+mod malformed;
+mod plans;
 mod portal;
 mod portal_jobs;
 mod portal_submit;
 mod store;
+mod stub;
 mod wire;

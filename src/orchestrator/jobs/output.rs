@@ -97,7 +97,8 @@ async fn highlight(
 pub(super) async fn runtime(cx: Cx, call: Call<GetRuntime>) -> Result<wire::Runtime, Error> {
     let mut conn = cx.store().read().await?;
     let job = find(&mut conn, cx.caller.workspace, call.path.0).await?;
-    if job.state.since().is_none() {
+    // A command that could not be started has an exit code all the same.
+    if job.state.since().is_none() && job.exit_code().is_none() {
         // Clients look for these very words.
         return Err(Error::NotFound("job runtime not available yet".into()));
     }

@@ -61,6 +61,10 @@ pub(super) async fn append(
     Ok(seq)
 }
 
+/// The statement behind a page of events, for the test that looks at its plan.
+pub const LIST: &str = "SELECT seq, kind, phase, title, message, source, level, created_at
+     FROM job_events WHERE job = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+
 /// Events after number `after`, oldest first.
 pub async fn list(
     conn: &mut Conn,
@@ -68,15 +72,12 @@ pub async fn list(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Event>, Error> {
-    let rows = sqlx::query_as::<_, Row>(
-        "SELECT seq, kind, phase, title, message, source, level, created_at
-         FROM job_events WHERE job = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-    )
-    .bind(job.to_string())
-    .bind(after)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows = sqlx::query_as::<_, Row>(LIST)
+        .bind(job.to_string())
+        .bind(after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     Ok(rows.into_iter().map(Event::from).collect())
 }
 

@@ -97,6 +97,13 @@ fn insert_of(rows: usize) -> String {
     sql
 }
 
+/// The statement behind a page of output, for the test that looks at its plan.
+pub const PAGE: &str = "SELECT entry, stream, message, truncated, created_at FROM job_logs
+     WHERE job = $1 AND entry > $2 AND ($3 = '' OR stream = $3) ORDER BY entry LIMIT $4";
+/// The same for the last lines.
+pub const TAIL: &str = "SELECT entry, stream, message, truncated, created_at FROM job_logs
+     WHERE job = $1 AND ($2 = '' OR stream = $2) ORDER BY entry DESC LIMIT $3";
+
 /// Lines after number `after`, oldest first; of every stream if `stream` is empty.
 pub async fn page(
     conn: &mut Conn,
@@ -104,16 +111,13 @@ pub async fn page(
     (after, limit): (i64, i64),
     stream: &str,
 ) -> Result<Vec<Line>, Error> {
-    let rows = sqlx::query_as::<_, Row>(
-        "SELECT entry, stream, message, truncated, created_at FROM job_logs
-         WHERE job = $1 AND entry > $2 AND ($3 = '' OR stream = $3) ORDER BY entry LIMIT $4",
-    )
-    .bind(job.to_string())
-    .bind(after)
-    .bind(stream)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows = sqlx::query_as::<_, Row>(PAGE)
+        .bind(job.to_string())
+        .bind(after)
+        .bind(stream)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     Ok(rows.into_iter().map(Line::from).collect())
 }
 
@@ -124,15 +128,12 @@ pub async fn tail(
     limit: i64,
     stream: &str,
 ) -> Result<Vec<Line>, Error> {
-    let rows = sqlx::query_as::<_, Row>(
-        "SELECT entry, stream, message, truncated, created_at FROM job_logs
-         WHERE job = $1 AND ($2 = '' OR stream = $2) ORDER BY entry DESC LIMIT $3",
-    )
-    .bind(job.to_string())
-    .bind(stream)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows = sqlx::query_as::<_, Row>(TAIL)
+        .bind(job.to_string())
+        .bind(stream)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     Ok(rows.into_iter().rev().map(Line::from).collect())
 }
 

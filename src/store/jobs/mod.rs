@@ -154,13 +154,16 @@ pub async fn update(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result
     Ok(())
 }
 
+/// The statement behind every look at one job, for the test that looks at its plan.
+pub const FIND: &str = "SELECT * FROM jobs WHERE id = $1 AND workspace = $2";
+
 /// A job of this workspace; another's is as missing as none.
 pub async fn find(
     conn: &mut Conn,
     workspace: WorkspaceId,
     id: JobId,
 ) -> Result<Option<Job>, Error> {
-    let row = sqlx::query_as::<_, Row>("SELECT * FROM jobs WHERE id = $1 AND workspace = $2")
+    let row = sqlx::query_as::<_, Row>(FIND)
         .bind(id.to_string())
         .bind(workspace.to_string())
         .fetch_optional(conn)

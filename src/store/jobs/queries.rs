@@ -2,7 +2,7 @@
 use super::row::Row;
 use super::{Job, runs};
 use crate::clock::micros;
-use crate::domain::id::{JobId, WorkspaceId};
+use crate::domain::id::WorkspaceId;
 use crate::domain::ledger::Account;
 use crate::domain::money::Usd;
 use crate::store::ledger::Balance;
@@ -66,14 +66,16 @@ fn pattern(text: &str) -> String {
     format!("%{escaped}%")
 }
 
+/// The statement behind the queue, for the test that looks at its plan.
+pub const QUEUE: &str =
+    "SELECT * FROM jobs WHERE status = 'queued' ORDER BY queued_at, id LIMIT $1";
+
 /// Jobs that wait for capacity, whosever they are, in the order of their turn.
 pub async fn queue(conn: &mut Conn, limit: i64) -> Result<Vec<Job>, Error> {
-    let rows = sqlx::query_as::<_, Row>(
-        "SELECT * FROM jobs WHERE status = 'queued' ORDER BY queued_at, id LIMIT $1",
-    )
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows = sqlx::query_as::<_, Row>(QUEUE)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     rows.into_iter().map(Job::try_from).collect()
 }
 
@@ -206,15 +208,4 @@ pub async fn wallet(conn: &mut Conn, workspace: WorkspaceId) -> Result<(Balance,
         held: of(Account::Held(workspace).kind()),
     };
     Ok((balance, of("spent")))
-}
-
-/// The ids of the jobs of these states that a worker has to look after.
-pub async fn unfinished(conn: &mut Conn) -> Result<Vec<JobId>, Error> {
-    let rows: Vec<(String,)> = sqlx::query_as("SELECT id FROM jobs WHERE ended = 0")
-        .fetch_all(conn)
-        .await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|(id,)| id.parse().ok())
-        .collect())
 }

@@ -1,0 +1,156 @@
+//! One machine that does what a test tells it to, at once.
+use crate::harness::TestApi;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use junglegrid::engine::{
+    self, Cursor, End, Engine, Error, Event, Handle, LogLine, Node, Outcome, RunKey, RunSpec,
+    Status, Stream,
+};
+use junglegrid::orchestrator::workers::{observer, scheduler};
+use junglegrid::store::Store;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use time::OffsetDateTime;
+use time::macros::datetime;
+use tokio_util::task::TaskTracker;
+
+/// When every run here starts, and one that has ended ended.
+const STARTED: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
+const ENDED: OffsetDateTime = datetime!(2026-11-23 12:00:10 UTC);
+
+/// What runs print here.
+const LINES: [&str; 3] = ["one", "two", "three"];
+
+#[derive(Debug, Default)]
+pub(crate) struct Machine {
+    /// Whether it does not answer.
+    pub(crate) away: Mutex<bool>,
+    runs: Mutex<BTreeMap<String, Status>>,
+    /// How often a run has been handed over.
+    pub(crate) submissions: Mutex<Vec<String>>,
+}
+
+impl Machine {
+    /// An orchestrator with this machine, on a database of its own.
+    pub(crate) async fn start() -> (TestApi, Arc<Self>) {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/junglegrid.db", dir.path().display());
+        let store = Store::open(&url).await.unwrap();
+        Self::on(store, dir)
+    }
+
+    pub(crate) fn on(store: Store, dir: tempfile::TempDir) -> (TestApi, Arc<Self>) {
+        let machine = Arc::new(Self::default());
+        let engine: Arc<dyn Engine> = Arc::clone(&machine) as _;
+        (TestApi::over(store, dir, engine, |_| {}), machine)
+    }
+
+    pub(crate) fn go_away(&self, away: bool) {
+        *self.away.lock().unwrap() = away;
+    }
+
+    /// Says how a run stands.
+    pub(crate) fn set(&self, job: &str, status: Status) {
+        let mut runs = self.runs.lock().unwrap();
+        runs.insert(format!("{job}/1"), status);
+    }
+
+    pub(crate) fn running() -> Status {
+        Status::Running {
+            node: "stub".into(),
+            since: STARTED,
+        }
+    }
+
+    /// After ten seconds.
+    pub(crate) fn exited(code: i32) -> Status {
+        Status::Ended(End {
+            outcome: Outcome::Exited(code),
+            started: Some(STARTED),
+            ended: ENDED,
+        })
+    }
+
+    fn answers(&self) -> engine::Result<()> {
+        if *self.away.lock().unwrap() {
+            return Err(Error::Unavailable("it is away".into()));
+        }
+        Ok(())
+    }
+}
+
+/// Places what waits, and looks after what runs until it has ended.
+pub(crate) async fn work(api: &TestApi) {
+    let tasks = TaskTracker::new();
+    observer::adopt(&api.state, &tasks).await.unwrap();
+    scheduler::tick(&api.state, &tasks).await.unwrap();
+    tasks.close();
+    tasks.wait().await;
+}
+
+#[async_trait::async_trait]
+impl Engine for Machine {
+    fn name(&self) -> &'static str {
+        "stub"
+    }
+    async fn nodes(&self) -> engine::Result<Vec<Node>> {
+        self.answers()?;
+        Ok(vec![Node {
+            name: "stub".into(),
+            up: true,
+            cpus: 4,
+            memory_bytes: 8_000_000_000,
+            gpus: Vec::new(),
+            protections: Vec::new(),
+        }])
+    }
+    async fn submit(&self, key: &RunKey, _: &RunSpec) -> engine::Result<Handle> {
+        self.answers()?;
+        let handle = format!("{}/{}", key.run, key.attempt);
+        self.submissions.lock().unwrap().push(handle.clone());
+        let mut runs = self.runs.lock().unwrap();
+        match runs.get(&handle) {
+            None | Some(Status::Unknown { .. }) => runs.insert(handle.clone(), Self::exited(0)),
+            Some(_) => None,
+        };
+        Ok(Handle(handle))
+    }
+    async fn status(&self, handle: &Handle) -> engine::Result<Status> {
+        let runs = self.runs.lock().unwrap();
+        runs.get(&handle.0).cloned().ok_or(Error::NotFound)
+    }
+    fn events(&self) -> BoxStream<'static, Event> {
+        stream::pending().boxed()
+    }
+    async fn list(&self) -> engine::Result<Vec<Event>> {
+        Ok(Vec::new())
+    }
+    fn logs(
+        &self,
+        _: &Handle,
+        from: Cursor,
+        _: bool,
+    ) -> BoxStream<'static, engine::Result<Vec<LogLine>>> {
+        let seen: usize = from.0.parse().unwrap_or(0);
+        let lines = LINES.iter().zip(1..).skip(seen);
+        let lines: Vec<_> = lines
+            .map(|(line, n)| LogLine {
+                stream: Stream::Out,
+                at: STARTED,
+                data: (*line).into(),
+                truncated: false,
+                next: Cursor(n.to_string()),
+            })
+            .collect();
+        stream::iter([Ok(lines)]).boxed()
+    }
+    async fn stop(&self, _: &Handle) -> engine::Result<()> {
+        Ok(())
+    }
+    fn workspace(&self, _: &Handle) -> Option<PathBuf> {
+        None
+    }
+    async fn forget(&self, _: &Handle) -> engine::Result<()> {
+        Ok(())
+    }
+}
