@@ -129,6 +129,7 @@ async fn build(
     );
     tasks.spawn(workers::run(state.clone(), tasks.clone()));
     tasks.spawn(workers::mail::run(state.clone(), postbox));
+    tasks.spawn(workers::sweep::run(state.clone()));
     let api = orchestrator::router(state.clone());
     let mut router = health::routes(Some(store.clone())).merge(api.clone());
     if !settings.no_portal {

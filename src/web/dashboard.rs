@@ -24,8 +24,10 @@ pub(super) fn routes() -> Router<Portal> {
 }
 
 /// The page; or, for its own poll, what has changed since.
-async fn index(viewer: Viewer, wants: Wants, headers: HeaderMap) -> Result<Response, Error> {
+async fn index(mut viewer: Viewer, wants: Wants, headers: HeaderMap) -> Result<Response, Error> {
     let overview = viewer.api.overview().await?;
+    viewer.session.balance_usd = overview.balance.available_usd;
+    viewer.held = Some(overview.balance.held_usd);
     let region = region(&overview, viewer.now);
     let tag = tag(&region);
     Ok(match wants {
@@ -44,9 +46,7 @@ async fn index(viewer: Viewer, wants: Wants, headers: HeaderMap) -> Result<Respo
             let changed = Fragment(html! {
                 (pulse(&overview, &tag))
                 hx-partial hx-target="#overview" hx-swap="outerMorph" { (region) }
-                hx-partial hx-target="#wallet" hx-swap="outerMorph" {
-                    (shell::wallet(overview.balance.available_usd, Some(overview.balance.held_usd)))
-                }
+                (shell::wallet_again(&viewer))
             });
             ([(header::ETAG, tag)], changed).into_response()
         }
@@ -86,24 +86,27 @@ fn region(overview: &Overview, now: OffsetDateTime) -> Markup {
                 a.btn.pri href="/portal/submit" { (ui::icon("plus")) "Submit job" }
             }
             (tiles(overview))
-            div.cols {
-                div.stack {
-                    @if new {
-                        section.card {
-                            (ui::empty(
-                                "Run your first job",
-                                "Say what to run. You see what it will cost and when it would start before anything does.",
-                                Some(("/portal/submit", "Submit a job")),
-                            ))
-                        }
-                    } @else {
-                        (recent(overview, now))
-                        (spend(&overview.spend))
+            @if new {
+                div.cols {
+                    section.card {
+                        (ui::empty(
+                            "Run your first job",
+                            "Say what to run. You see what it will cost and when it would start before anything does.",
+                            Some(("/portal/submit", "Submit a job")),
+                        ))
                     }
-                }
-                div.stack {
-                    (drafts(&overview.drafts, now))
                     (capacity(overview))
+                }
+            } @else {
+                div.stack {
+                    (recent(overview, now))
+                    div.cols {
+                        (spend(&overview.spend))
+                        div.stack {
+                            (drafts(&overview.drafts, now))
+                            (capacity(overview))
+                        }
+                    }
                 }
             }
         }
@@ -153,7 +156,8 @@ fn tiles(overview: &Overview) -> Markup {
     let spent = Tile {
         label: "Spend, 7 days",
         figure: ui::balance(total(week)),
-        picture: Some(chart::spark(week, "Spend per day, last seven days")),
+        picture: (total(week) > Usd::ZERO)
+            .then(|| chart::spark(week, "Spend per day, last seven days")),
         foot: html! { (overview.completed_7_days) " completed, " (overview.failed_7_days) " failed" },
         href: None,
     };
@@ -175,7 +179,8 @@ fn purse(overview: &Overview) -> Markup {
         .seconds_at(overview.burn_rate_usd)
         .map(ui::runway);
     html! {
-        (ui::balance(balance.held_usd)) " set aside"
+        @if balance.held_usd > Usd::ZERO { (ui::balance(balance.held_usd)) } @else { "Nothing" }
+        " set aside"
         @if let Some(lasts) = lasts { ", the rest lasts " (lasts) }
     }
 }

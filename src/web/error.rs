@@ -12,11 +12,11 @@ use http::{HeaderMap, Method, StatusCode, Uri, header};
 use maud::{Markup, html};
 
 /// Why a page cannot be shown. What is wrong with a form is not an error; see
-/// [`ui::form::Wrong`].
+/// `ui::form::Wrong`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
-    Api(#[from] client::Error),
+    Api(Box<client::Error>),
     #[error("there is no such page")]
     NotFound,
     /// There is no session, or not any more.
@@ -26,6 +26,12 @@ pub enum Error {
     CrossSite,
     #[error("{0}")]
     Internal(&'static str),
+}
+
+impl From<client::Error> for Error {
+    fn from(error: client::Error) -> Self {
+        Self::Api(Box::new(error))
+    }
 }
 
 /// Travels in the response's extensions to [`render`], which knows the request.
@@ -59,6 +65,23 @@ impl Told {
         }
     }
 
+    fn refusal(error: client::Error) -> Self {
+        match error {
+            client::Error::Refused { status, problem } => match status {
+                StatusCode::UNAUTHORIZED => Self::SignIn,
+                StatusCode::INTERNAL_SERVER_ERROR => Self::bare(status),
+                _ => Self::problem(status, problem.message),
+            },
+            error => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "orchestrator call failed"
+                );
+                Self::problem(StatusCode::BAD_GATEWAY, UNREACHABLE)
+            }
+        }
+    }
+
     /// Words for an answer that came without any of ours, such as when a form
     /// could not be read.
     fn bare(status: StatusCode) -> Self {
@@ -77,18 +100,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let told = match self {
             Self::SignIn => Told::SignIn,
-            Self::Api(client::Error::Refused { status, problem }) => match status {
-                StatusCode::UNAUTHORIZED => Told::SignIn,
-                StatusCode::INTERNAL_SERVER_ERROR => Told::bare(status),
-                _ => Told::problem(status, problem.message),
-            },
-            Self::Api(cause) => {
-                tracing::error!(
-                    error = &cause as &dyn std::error::Error,
-                    "orchestrator call failed"
-                );
-                Told::problem(StatusCode::BAD_GATEWAY, UNREACHABLE)
-            }
+            Self::Api(error) => Told::refusal(*error),
             Self::NotFound => Told::bare(StatusCode::NOT_FOUND),
             Self::CrossSite => Told::problem(
                 StatusCode::FORBIDDEN,
@@ -155,8 +167,7 @@ pub(super) async fn render(wants: Wants, mut request: Request, inner: Inner) -> 
 
 fn apology(title: &str, message: &str, (href, label): (&str, &str)) -> Markup {
     html! {
-        h1 { (title) }
-        p { (message) }
+        div.head { div { h1 { (title) } p { (message) } } }
         p { a.btn href=(href) { (label) } }
     }
 }

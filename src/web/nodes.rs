@@ -43,7 +43,7 @@ fn card(node: &Node) -> Markup {
                 div.row { span.mark aria-hidden="true" { (ui::icon("node")) } h2 #(heading) { (node.name) } }
                 (state(node))
             }
-                dl.dl.two {
+                dl.dl.two.four {
                     div { dt { "Rate" } dd { (ui::money(node.hourly_rate_usd)) " per hour" } }
                     div { dt { "Engine" } dd { (node.engine) } }
                     div { dt { "Processors" } dd { (node.cpus) } }
@@ -53,8 +53,8 @@ fn card(node: &Node) -> Markup {
                     div { dt { "Images" } dd { (images(&node.images)) } }
                     div { dt { "Network" } dd { (network(&node.network)) } }
                 }
-            (protections(node, &heading))
         }
+        (protections(node))
     }
 }
 
@@ -94,9 +94,9 @@ fn gigabytes(amount: f64) -> String {
 fn images(policy: &str) -> Markup {
     html! {
         @match policy {
-            "pulled" => "Pulled and run in containers",
-            "host_only" => { "Not available: jobs use the machine's own system, and must name the image " code { "host" } }
-            "ignored" => "Accepted but not used: jobs use the machine's own system",
+            "pulled" => "Pulled, and run in containers",
+            "host_only" => { "Only " code { "host" } ", the machine's own system" }
+            "ignored" => "Not used: jobs run on the machine's own system",
             other => (other),
         }
     }
@@ -111,21 +111,25 @@ fn network(policy: &str) -> &str {
     }
 }
 
-fn protections(node: &Node, heading: &str) -> Markup {
+fn protections(node: &Node) -> Markup {
+    let heading = format!("protections-{}", node.node_id);
     let missing = node.protections.iter().filter(|p| !p.active).count();
     html! {
         @if !node.protections.is_empty() {
-            div.scroll.half role="region" aria-labelledby=(heading) tabindex="0" {
-                table.tbl {
-                    caption {
-                        @match missing {
-                            0 => "Every protection is active.",
-                            1 => "One protection is missing.",
-                            count => { (count) " protections are missing." }
-                        }
+            section.card.flush {
+                header {
+                    h2 #(heading) { "Protections on " (node.name) }
+                    @match missing {
+                        0 => { span.small.mute { "Every one is active" } }
+                        1 => { span.small.mute { "One is missing" } }
+                        count => { span.small.mute { (count) " are missing" } }
                     }
-                    thead { tr { th scope="col" { "Protection" } th scope="col" { "State" } th scope="col" { "What it does here" } } }
-                    tbody { @for protection in &node.protections { (protection_row(protection)) } }
+                }
+                div.scroll role="region" aria-labelledby=(heading) tabindex="0" {
+                    table.tbl {
+                        thead { tr { th scope="col" { "Protection" } th scope="col" { "State" } } }
+                        tbody { @for protection in &node.protections { (protection_row(protection)) } }
+                    }
                 }
             }
         }
@@ -135,12 +139,11 @@ fn protections(node: &Node, heading: &str) -> Markup {
 fn protection_row(protection: &Protection) -> Markup {
     html! {
         tr {
-            th scope="row" { (protection.name) }
+            th.long scope="row" { (protection.name) p.small.mute { (protection.detail) } }
             td {
                 @if protection.active { (ui::badge(Kind::Ok, "ok", "Active")) }
                 @else { (ui::badge(Kind::Warn, "warn", "Missing")) }
             }
-            td.long { (protection.detail) }
         }
     }
 }

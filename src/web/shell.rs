@@ -61,7 +61,7 @@ pub(crate) fn page(viewer: &Viewer, title: &str, active: Nav, main: Markup) -> P
         div.app {
             header.top {
                 (brand())
-                span #purse { span.vh { "Balance " } (ui::balance(viewer.session.balance_usd)) }
+                (purse(viewer))
             }
             (rail(viewer, active))
             main #main tabindex="-1" { (main) }
@@ -124,22 +124,35 @@ fn rail(viewer: &Viewer, active: Nav) -> Markup {
                     }
                 }
             }
-            (wallet(viewer.session.balance_usd, None))
+            (wallet(viewer))
         }
     }
 }
 
-/// The balance in the rail's foot; the dashboard redraws it when it knows more.
-pub(crate) fn wallet(available: ui::Usd, held: Option<ui::Usd>) -> Markup {
+/// The balance at the top of small screens.
+fn purse(viewer: &Viewer) -> Markup {
+    html! { span #purse { span.vh { "Balance " } (ui::balance(viewer.session.balance_usd)) } }
+}
+
+/// The balance in the rail's foot.
+fn wallet(viewer: &Viewer) -> Markup {
     html! {
         div.foot #wallet {
             span { "Balance" }
-            b.push { (ui::balance(available)) }
-            @if let Some(held) = held.filter(|held| *held > ui::Usd::ZERO) {
-                span { "Set aside for jobs" }
+            b.push { (ui::balance(viewer.session.balance_usd)) }
+            @if let Some(held) = viewer.held.filter(|held| *held > ui::Usd::ZERO) {
+                span { "Set aside" }
                 span.push { (ui::balance(held)) }
             }
         }
+    }
+}
+
+/// Both of them, for a fragment that knows a newer balance.
+pub(crate) fn wallet_again(viewer: &Viewer) -> Markup {
+    html! {
+        hx-partial hx-target="#wallet" hx-swap="outerMorph" { (wallet(viewer)) }
+        hx-partial hx-target="#purse" hx-swap="outerMorph" { (purse(viewer)) }
     }
 }
 

@@ -87,7 +87,7 @@ fn page(typed: &Typed, wrong: &Wrong, next: Option<&Next>) -> Page {
             (Field::new("email", "Email").kind("email").autocomplete("username").hint("We mail a code to it.")
                 .value(&typed.email).required().wrong(wrong).input())
             (Field::new("password", "Password").kind("password").autocomplete("new-password")
-                .hint("At least 8 characters. Longer is better than stranger.").required().wrong(wrong).input())
+                .hint("At least 8 characters.").required().wrong(wrong).input())
             button.btn.pri.wide { "Create account" }
         }
         p.small { "Already have an account? " a href=(leading_to(login::PATH, next)) { "Sign in" } "." }
@@ -168,7 +168,7 @@ fn code_page(typed: &Code, wrong: &Wrong, delivery: Option<Delivery>, next: Opti
     let main = html! {
         h1 { "Enter your code" }
         @if !typed.email.is_empty() {
-            p { "A six-digit code was mailed to " strong { (typed.email) } ". It is valid for 10 minutes." }
+            p { "A six-digit code was sent to " strong { (typed.email) } ". It is valid for 10 minutes." }
         }
         (outbox(delivery))
         form method="post" action=(leading_to(VERIFY, next)) {
@@ -216,7 +216,7 @@ pub(super) fn outbox(delivery: Option<Delivery>) -> Markup {
     html! {
         @if delivery == Some(Delivery::Outbox) {
             (ui::note(ui::Kind::Warn, html! {
-                p { "Mail is not configured here. The code is in the server's log, and in the folder " code { "outbox" } " of its data directory." }
+                p { "Mail is not configured here, so nothing arrives. The code is in the server's log, and in the folder " code { "outbox" } " of its data directory." }
             }))
         }
     }

@@ -3,6 +3,7 @@ use super::next::Next;
 use super::{Error, Portal, hx};
 use crate::api::{Origin, accounts::Session};
 use crate::client::Client;
+use crate::domain::money::Usd;
 use crate::domain::peer::Peer;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
@@ -20,6 +21,8 @@ pub(crate) struct Viewer {
     /// Acts for this person.
     pub(crate) api: Client,
     pub(crate) now: OffsetDateTime,
+    /// What is set aside for jobs, on pages that have asked for it anyway.
+    pub(crate) held: Option<Usd>,
 }
 
 /// Where the viewer is left for whatever draws the answer to this request.
@@ -51,6 +54,7 @@ impl FromRequestParts<Portal> for Viewer {
             session,
             api,
             now: portal.config.clock.now(),
+            held: None,
         };
         if let Some(seen) = parts.extensions.get::<Seen>() {
             // A second extraction in one request finds the same person.

@@ -3,6 +3,8 @@ use crate::harness::{Answer, PASSWORD, TestApi, on_each_database};
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use junglegrid::domain::money::Usd;
+use junglegrid::egress::mail::Postbox;
+use junglegrid::orchestrator::workers::{mail, sweep};
 use junglegrid::store::ledger;
 use serde_json::{Value, json};
 use time::Duration;
@@ -432,12 +434,14 @@ async fn a_session_ends_when_idle_and_when_old() {
     let api = TestApi::start().await;
     let token = api.sign_up(ADA).await;
     // Used within the day, it lives on.
-    for _ in 0..29 {
+    for _ in 0..31 {
         api.clock.advance(Duration::hours(23));
         assert!(alive(&api, &token).await);
     }
-    api.clock
-        .advance(Duration::days(30) - Duration::hours(23 * 29));
+    let rest = Duration::days(30) - Duration::hours(23 * 31);
+    api.clock.advance(rest - Duration::SECOND);
+    assert!(alive(&api, &token).await);
+    api.clock.advance(Duration::SECOND);
     assert!(!alive(&api, &token).await, "thirty days old");
 
     let token = sign_in(&api, ADA, PASSWORD).await.text("/token");
@@ -445,6 +449,36 @@ async fn a_session_ends_when_idle_and_when_old() {
     assert!(alive(&api, &token).await);
     api.clock.advance(Duration::hours(24));
     assert!(!alive(&api, &token).await, "idle for a day");
+}
+
+#[tokio::test]
+async fn what_nobody_needs_any_more_is_swept_away() {
+    let api = TestApi::start().await;
+    api.sign_up(ADA).await;
+    register(&api, EVE, PASSWORD).await;
+    let postbox = Postbox::outbox(api.dir.path(), "grid@example.org").unwrap();
+    mail::tick(&api.state, &postbox).await.unwrap();
+    let rows = async || {
+        [
+            count(&api, "SELECT COUNT(*) FROM sessions").await,
+            count(&api, "SELECT COUNT(*) FROM challenges").await,
+            count(&api, "SELECT COUNT(*) FROM throttles").await,
+            count(&api, "SELECT COUNT(*) FROM mails").await,
+            count(&api, "SELECT COUNT(*) FROM accounts").await,
+        ]
+    };
+    let before = rows().await;
+    api.clock.advance(Duration::hours(23));
+    sweep::tick(&api.state).await.unwrap();
+    assert_eq!(rows().await, before);
+    api.clock.advance(Duration::hours(2));
+    sweep::tick(&api.state).await.unwrap();
+    let [sessions, challenges, throttles, mails, accounts] = rows().await;
+    assert_eq!([sessions, challenges, throttles], [0; 3]);
+    assert_eq!((mails, accounts), (before[3], 2), "kept for longer");
+    api.clock.advance(Duration::days(30));
+    sweep::tick(&api.state).await.unwrap();
+    assert_eq!(rows().await, [0, 0, 0, 0, 1], "only Ada is left");
 }
 
 #[tokio::test]

@@ -312,11 +312,11 @@ async fn call(State(fake): State<Shared>, method: Method, uri: Uri, body: Bytes)
     let name = format!("{method} {path}");
     fake.calls.push((name.clone(), body.clone()));
     if path.ends_with("/live") {
-        let said: String = fake
+        let said = fake
             .changes
             .iter()
-            .map(|change| format!("data: {}\n\n", json!(change)))
-            .collect();
+            .map(|change| format!("data: {}\n\n", json!(change)));
+        let said = said.collect::<Vec<_>>().concat();
         return ([(header::CONTENT_TYPE, "text/event-stream")], said).into_response();
     }
     let (status, answer) = match &fake.refused {
@@ -343,10 +343,6 @@ impl Browser {
         };
         let portal = web::router(Client::in_process(orchestrator(fake.clone())), config);
         Self { fake, portal }
-    }
-
-    pub(crate) fn router(&self) -> Router {
-        self.portal.clone()
     }
 
     pub(crate) fn fake(&self) -> std::sync::MutexGuard<'_, Fake> {

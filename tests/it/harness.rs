@@ -251,6 +251,11 @@ pub(crate) async fn on_each_database(test: impl AsyncFn(Store, tempfile::TempDir
         reason = "where the test server is, is not a setting"
     )]
     let Ok(server) = std::env::var("TEST_POSTGRES") else {
+        assert!(
+            std::env::var_os("JUNGLEGRID_TEST_REQUIRE_ALL").is_none(),
+            "TEST_POSTGRES must name a server here"
+        );
+        println!("not tried on Postgres: TEST_POSTGRES names no server");
         return;
     };
     sqlx::any::install_default_drivers();

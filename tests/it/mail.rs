@@ -199,10 +199,14 @@ async fn a_mail_is_given_up_and_emptied_when_there_is_no_hope() {
         assert_eq!(mail::tick(&api.state, &postbox).await.unwrap(), 0);
         api.clock.advance(Duration::minutes(minutes));
     }
-    server.now(Mode::Accept);
-    assert_eq!(mail::tick(&api.state, &postbox).await.unwrap(), 0);
     let last = api.mails().await.pop().unwrap();
     assert_eq!((&*last.state, &*last.body), ("failed", ""));
+    assert!(
+        last.error.unwrap().contains("try later"),
+        "the server's words"
+    );
+    server.now(Mode::Accept);
+    assert_eq!(mail::tick(&api.state, &postbox).await.unwrap(), 0);
     assert_eq!(server.received().len(), 0);
 }
 

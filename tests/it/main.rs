@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop there and then"
 )]
+mod architecture;
 mod auth;
 mod data_dir;
 mod double;

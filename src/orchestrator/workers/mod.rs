@@ -4,6 +4,7 @@ pub mod housekeeping;
 pub mod mail;
 pub mod observer;
 pub mod scheduler;
+pub mod sweep;
 
 use super::State;
 use std::time::Duration;

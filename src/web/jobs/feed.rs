@@ -102,7 +102,13 @@ impl Feed {
     /// Says goodbye if the job has ended; else the browser comes back.
     pub(super) fn over(&self) -> Option<(Mark, Markup)> {
         let ended = self.job.status.ended();
-        ended.then(|| (self.seen, live::disconnection(ID)))
+        let silence = (self.seen.log == 0).then(|| output::silence(&self.job));
+        let goodbye = html! {
+            (live::partial("#log-live", "delete", html! {}))
+            @if let Some(silence) = silence { (live::redraw("#log-silence", silence)) }
+            (live::disconnection(ID))
+        };
+        ended.then_some((self.seen, goodbye))
     }
 
     fn newest_event(&self) -> i64 {

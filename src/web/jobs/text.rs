@@ -3,6 +3,8 @@
 //! Escaping is the template's business; this is about what escaping leaves: the
 //! control characters that colour, overwrite and turn text around.
 
+use std::fmt::Write as _;
+
 /// One line of output as a terminal would show it in the end: without colours,
 /// and of a progress bar only its last state.
 pub(in crate::web) fn line(text: &str) -> String {
@@ -26,7 +28,7 @@ pub(in crate::web) fn visible(text: &str) -> String {
             | '\u{61c}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}' => {
-                shown.push_str(&format!("[U+{:04X}]", u32::from(c)));
+                let _ = write!(shown, "[U+{:04X}]", u32::from(c));
             }
             _ => shown.push(c),
         }

@@ -37,13 +37,12 @@ pub(super) fn head(job: &Job) -> Markup {
                     (ui::status_badge(job.status, job.phase))
                     @if !job.status.ended() { span.live { "Live" } }
                 }
-                p.row.gap-s {
-                    span.mono #job-id { (job.id) }
-                    button.btn.ghost type="button" data-copy="#job-id" { (ui::icon("copy")) "Copy ID" }
-                }
+                p.mono { (job.id) }
             }
             @if !job.status.ended() && job.phase != Some(Phase::Stopping) {
                 button.btn.bad type="button" popovertarget="cancel" commandfor="cancel" command="show-modal" { "Cancel job" }
+                // Without scripts the page reloads itself, and the dialog with it.
+                noscript { a.btn href={ (path) "/cancel" } { "Cancel on a page of its own" } }
             }
             form method="post" action={ (path) "/rerun" } {
                 button.btn { (ui::icon("swap")) "Run again" }
@@ -289,6 +288,11 @@ fn facts(job: &Job, now: OffsetDateTime) -> Markup {
         section.card #job-facts aria-labelledby="facts-h" {
             header { h2 #facts-h { "Configuration" } }
             dl.dl {
+                dt { "Job ID" }
+                dd {
+                    span.mono #job-id { (job.id) } " "
+                    button.btn.ghost type="button" data-copy="#job-id" { (ui::icon("copy")) "Copy" }
+                }
                 dt { "Image" } dd.mono hx-ignore { (text::visible(&job.image)) }
                 @if !job.command.is_empty() {
                     dt { "Command" } dd.mono hx-ignore { (text::visible(&job.command)) }

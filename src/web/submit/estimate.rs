@@ -76,7 +76,7 @@ fn pending() -> Markup {
             h2 #est-h { "Estimating cost" }
             span.live { "Checking" }
             p.big { span.skel.l {} }
-            span.small { "Comparing what is free with what you asked for" }
+            span.small.full { "Comparing what is free with what you asked for" }
         }
         div {
             dl.dl.two {
@@ -133,16 +133,16 @@ fn ready(draft: &Draft, value: &str, estimate: &Estimate, beside: Beside) -> Mar
             h2 #est-h { "Estimated cost" }
             span.small { (confidence(estimate.confidence)) }
             p.big { (range(estimate.estimated_cost_min_usd, estimate.estimated_cost_max_usd)) }
-            span.small { (estimate.estimated_hourly_rate_usd) " per hour, billed by the second" }
+            span.small.full { (estimate.estimated_hourly_rate_usd) " per hour, billed by the second" }
         }
         div { (plan(estimate)) (figures(estimate)) }
         div {
             (checks(draft.id, estimate))
             @if !estimate.constraints_relaxed.is_empty() { (warning(relaxed(&estimate.constraints_relaxed))) }
             (affordable(draft.id, estimate, beside.available))
-            p.small.mute {
-                "Quoted " (clock(estimate.quoted_at)) ", valid until " (clock(estimate.expires_at)) " UTC."
-                " " button.btn.ghost form=(REFRESH) { "Refresh" }
+            div.row.small.mute {
+                span { "Quoted " (clock(estimate.quoted_at)) ", valid until " (clock(estimate.expires_at)) " UTC." }
+                button.btn.ghost.push form=(REFRESH) { "Refresh" }
             }
         }
         (confirm("ack", value, "I have read this estimate. The final cost depends on actual runtime.", beside.wrong))
@@ -152,7 +152,7 @@ fn ready(draft: &Draft, value: &str, estimate: &Estimate, beside: Beside) -> Mar
 fn confirm(name: &str, value: &str, words: &str, wrong: Option<&str>) -> Markup {
     html! {
         div {
-            div.field {
+            div {
                 label.check {
                     input #ack type="checkbox" name=(name) value=(value) required
                         aria-invalid=[wrong.map(|_| "true")] aria-describedby=[wrong.map(|_| "ack-err")];
@@ -252,11 +252,15 @@ fn spans((low, high): (i64, i64)) -> String {
 
 /// Two times of day; one if they look the same.
 fn window(from: OffsetDateTime, to: OffsetDateTime) -> String {
+    format!("{} UTC", times(from, to))
+}
+
+fn times(from: OffsetDateTime, to: OffsetDateTime) -> String {
     let (from, to) = (clock(from), clock(to));
     if from == to {
-        format!("{from} UTC")
+        from
     } else {
-        format!("{from}–{to} UTC")
+        format!("{from}–{to}")
     }
 }
 
@@ -341,8 +345,8 @@ fn plan(estimate: &Estimate) -> Markup {
             rect.r2 x=(at(wait + least_run)) y="20" width=(at(run - least_run)) height="16" {}
             @if queue_shows { text x="0" y="12" { "Queue" } }
             text x=(at(wait)) y="12" { "Running" }
-            text x=(run_at) y="54" { "Starts " (window(estimate.estimated_start_at_min, estimate.estimated_start_at_max)) }
-            text x="100%" y="54" text-anchor="end" { "Done " (window(done.0, done.1)) }
+            text x=(run_at) y="54" { "Starts " (times(estimate.estimated_start_at_min, estimate.estimated_start_at_max)) }
+            text x="100%" y="54" text-anchor="end" { "Done " (times(done.0, done.1)) }
         }
     }
 }

@@ -386,7 +386,7 @@ mod tests {
             "environment": {"A": "1=2"}, "image": "host"
         }));
         let same = Answers::of(IMAGE, &before);
-        assert_eq!(same.get("command"), r#"python3 -c 'print('\''a b'\'')'"#);
+        assert_eq!(same.get("command"), r"python3 -c 'print('\''a b'\'')'");
         assert_eq!(same.get("environment"), "A=1=2");
         assert!(changes(IMAGE, &before, &same).unwrap().is_empty());
         let defaults = sent(

@@ -37,7 +37,7 @@ impl<'a> Typed<'a> {
         let error = self.wrong.field(name);
         html! {
             div.field {
-                fieldset.amounts #(name) aria-describedby=[error.map(|_| format!("{name}-error"))] {
+                fieldset.amounts.words #(name) aria-describedby=[error.map(|_| format!("{name}-error"))] {
                     legend { (self.asked(name).map_or("", |field| field.label)) }
                     @for (word, label) in words {
                         label {

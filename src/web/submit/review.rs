@@ -10,6 +10,7 @@ use crate::domain::id::DraftId;
 use crate::domain::money::Usd;
 use crate::web::Error;
 use crate::web::hx::{self, Fragment, Wants};
+use crate::web::ui::form::Wrong;
 use crate::web::viewer::Viewer;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::Form;
@@ -61,6 +62,22 @@ impl Refusal {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             message: None,
             ack: Some(message.to_owned()),
+        }
+    }
+}
+
+impl From<Wrong> for Refusal {
+    /// An estimate that no longer holds is told by the check box.
+    fn from(wrong: Wrong) -> Self {
+        let fields = wrong.fields.into_values().collect::<Vec<_>>().join(" ");
+        let message = wrong.message.unwrap_or(fields);
+        if matches!(wrong.status, StatusCode::CONFLICT | StatusCode::GONE) {
+            return Self::unticked(&message);
+        }
+        Self {
+            status: wrong.status,
+            message: Some(message),
+            ack: None,
         }
     }
 }
@@ -131,7 +148,7 @@ pub(super) async fn submit(
     let refusal = match acknowledgement(&draft, &sent) {
         Ok(seen) => match confirm(&viewer.api, id, &seen).await {
             Ok(job) => return Ok(hx::redirect(wants, &super::super::jobs::path(job.job_id))),
-            Err(error) => refused(error)?,
+            Err(error) => Refusal::from(Wrong::of(error)?),
         },
         Err(refusal) => refusal,
     };
@@ -180,28 +197,6 @@ fn acknowledgement(draft: &Draft, sent: &[(String, String)]) -> Result<Acknowled
         })
     });
     parsed.ok_or_else(|| Refusal::unticked("Confirm the estimate that is shown now."))
-}
-
-/// What the visitor can do something about here; the rest is an error.
-fn refused(error: client::Error) -> Result<Refusal, Error> {
-    let client::Error::Refused { status, problem } = error else {
-        return Err(error.into());
-    };
-    match status {
-        StatusCode::CONFLICT | StatusCode::GONE => Ok(Refusal::unticked(&problem.message)),
-        StatusCode::PAYMENT_REQUIRED
-        | StatusCode::BAD_REQUEST
-        | StatusCode::UNPROCESSABLE_ENTITY
-        | StatusCode::TOO_MANY_REQUESTS => Ok(Refusal {
-            status: match status {
-                StatusCode::BAD_REQUEST => StatusCode::UNPROCESSABLE_ENTITY,
-                other => other,
-            },
-            message: Some(problem.message),
-            ack: None,
-        }),
-        _ => Err(client::Error::Refused { status, problem }.into()),
-    }
 }
 
 /// What would fit in the wallet, said with a refusal for want of money.

@@ -1,15 +1,18 @@
 //! The wizard's pages. What a step swaps and what its page shows is drawn here.
 use super::estimate::{self, Beside};
-use super::fields::{self, Answers};
+use super::fields::{self, Answers, Kind};
 use super::form::Typed;
 use super::review::rate;
 use super::steps::Step;
 use crate::api::drafts::Draft;
 use crate::api::jobs::Content;
 use crate::domain::id::DraftId;
+use crate::domain::money::Usd;
+use crate::domain::spec::WorkloadType;
 use crate::web::jobs::text;
 use crate::web::ui;
 use crate::web::ui::form::Wrong;
+use crate::web::ui::job_row::type_name;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
@@ -42,7 +45,6 @@ fn wizard(
     wrong: bool,
     inside: Markup,
 ) -> Markup {
-    let done = |other: Step| draft.is_some_and(|draft| answered(draft, other)) && other != step;
     html! {
         section #wizard {
             div.head {
@@ -56,7 +58,7 @@ fn wizard(
             }
             ol.steps aria-label={ "Submit a job, step " (step.number()) " of " (Step::ALL.len()) } {
                 @for other in Step::ALL {
-                    li.done[done(other)] { (step_link(other, step, draft.map(|draft| draft.id))) }
+                    li.done[done(draft, other, step)] { (step_link(other, step, draft.map(|draft| draft.id))) }
                 }
             }
             (inside)
@@ -73,23 +75,13 @@ fn step_link(other: Step, current: Step, draft: Option<DraftId>) -> Markup {
     }
 }
 
-/// Whether nothing that a job needs is missing from a step.
-fn answered(draft: &Draft, step: Step) -> bool {
-    let complete = |step: Step| {
-        step.fields()
-            .iter()
-            .all(|field| !draft.missing.contains_key(field.name))
+/// Whether the step is behind the current one and misses nothing.
+fn done(draft: Option<&Draft>, step: Step, current: Step) -> bool {
+    let complete = |draft: &Draft| {
+        let missing = |field: &fields::Field| draft.missing.contains_key(field.name);
+        !step.fields().iter().any(missing)
     };
-    let begun = |step: Step| {
-        step.fields()
-            .iter()
-            .any(|field| !fields::shown(field, &draft.content).is_empty())
-    };
-    match step {
-        Step::Workload | Step::Image => complete(step) && begun(step),
-        Step::Resources | Step::Routing => complete(step) && answered(draft, Step::Image),
-        Step::Review => false,
-    }
+    step.number() < current.number() && draft.is_some_and(complete)
 }
 
 /// A step's form.
@@ -142,7 +134,7 @@ fn back(view: &StepView) -> Markup {
 
 fn workload(typed: &Typed) -> Markup {
     html! {
-        (typed.field("name").hint("For you to find it again.").input())
+        (typed.field("name").required().hint("For you to find it again.").input())
         (typed.choice("workload_type", &[
             ("inference", "Inference"), ("training", "Training"), ("fine-tuning", "Fine-tuning"), ("batch", "Batch"),
         ]))
@@ -156,6 +148,13 @@ fn image(typed: &Typed, host_only: bool) -> Markup {
     } else {
         "Registry, name and tag, such as ghcr.io/org/app:1.2; or `host` for the machine's own system."
     };
+    let command = typed.field("command");
+    // An image may bring a command of its own; the machine does not.
+    let command = if host_only {
+        command.required()
+    } else {
+        command
+    };
     html! {
         @if host_only {
             div.note {
@@ -164,8 +163,8 @@ fn image(typed: &Typed, host_only: bool) -> Markup {
                 p { "No container images are pulled. Your command sees the programs that are installed on the machine, in a working directory of its own." }
             }
         }
-        (typed.field("image").hint(hint).input())
-        (typed.field("command").hint("One line, such as python3 train.py --epochs 3.").textarea(2))
+        (typed.field("image").required().hint(hint).input())
+        (command.hint("One line, such as python3 train.py --epochs 3.").textarea(2))
         (typed.field("environment").hint("One KEY=VALUE per line.").textarea(4))
     }
 }
@@ -325,13 +324,24 @@ fn rows(content: &Content, step: Step) -> Vec<(&'static str, String, bool)> {
         }
         let shown = match field.kind {
             // Values may be secrets; their names are enough to check.
-            fields::Kind::Environment => shown
+            Kind::Environment => shown
                 .lines()
                 .filter_map(|line| line.split_once('=').map(|(name, _)| name))
                 .collect::<Vec<_>>()
                 .join(", "),
-            fields::Kind::Money => format!("${shown}"),
-            _ => shown,
+            Kind::Money => shown
+                .parse::<Usd>()
+                .map_or(shown, |amount| amount.to_string()),
+            Kind::Choice => {
+                WorkloadType::named(&shown).map_or(shown, |kind| type_name(kind).to_owned())
+            }
+            Kind::Text
+            | Kind::Number
+            | Kind::Count
+            | Kind::Minutes
+            | Kind::Tick
+            | Kind::List
+            | Kind::Command => shown,
         };
         let mono = matches!(field.name, "image" | "command" | "environment");
         rows.push((field.label, shown, mono));
@@ -387,7 +397,7 @@ fn draft_row(draft: &Draft, now: OffsetDateTime) -> Markup {
             th scope="row" {
                 a href=(next.path(draft.id)) {
                     bdi { @if name.is_empty() { "Without a name" } @else { (text::visible(&name)) } }
-                    small { (draft.id) }
+                    small { "…" (draft.id.to_string().chars().skip(30).collect::<String>()) }
                 }
             }
             td { (next.label()) }

@@ -22,7 +22,7 @@ pub(crate) fn bars(days: &[Day]) -> Markup {
             title #spend-told { "Dollars per day: " (told.join(", ")) }
             @for (part, level) in [(0.0, Usd::ZERO), (0.5, half(top)), (1.0, top)] {
                 @let y = FLOOR - HEIGHT * part;
-                line x1="0" x2="100%" y1=(y) y2=(y);
+                line x1="0" x2="100%" y1=(y) y2=(y) {}
                 @if part > 0.0 { text x="0" y=(y - 4.0) { (level) } }
             }
             @for (at, day) in (0..count).zip(days) {
@@ -30,7 +30,7 @@ pub(crate) fn bars(days: &[Day]) -> Markup {
                 @let left = step * f64::from(at);
                 @let today = at + 1 == count;
                 rect.now[today] x={ (two(left + step * 0.14)) "%" } width={ (two(step * 0.72)) "%" }
-                    y=(two(FLOOR - tall)) height=(two(tall)) rx="3";
+                    y=(two(FLOOR - tall)) height=(two(tall)) rx="3" {}
                 @if today || (count - at) % 3 == 1 {
                     text x={ (two(left + step / 2.0)) "%" } y="156" text-anchor="middle" {
                         @if today { "Today" } @else { (day_of_month(&day.date)) }
@@ -58,8 +58,8 @@ pub(crate) fn spark(days: &[Day], told: &str) -> Markup {
     let line = points.join("L");
     html! {
         svg.spark viewBox="0 0 80 32" preserveAspectRatio="none" role="img" aria-label=(told) {
-            path.a d={ "M" (line) "V32H0z" };
-            path.l d={ "M" (line) };
+            path.a d={ "M" (line) "V32H0z" } {}
+            path.l d={ "M" (line) } {}
         }
     }
 }
@@ -81,7 +81,7 @@ pub(crate) fn cells(free: u32, total: u32) -> Markup {
             aria-label={ (free) " of " (total) " free" } {
             @for at in 0..leaves {
                 @let class = if at < shining { "f" } else { "u" };
-                path class=(class) d={ "M" (at * 10) " 4q0-4 4-4h4v5q0 4-4 4h-4z" };
+                path class=(class) d={ "M" (at * 10) " 4q0-4 4-4h4v5q0 4-4 4h-4z" } {}
             }
         }
     }

@@ -29,6 +29,7 @@ impl Wrong {
     }
 
     /// One more field is wrong.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the wizard asks with it"))]
     pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
         self.status = StatusCode::UNPROCESSABLE_ENTITY;
         self.fields.insert(field.to_owned(), message.into());
@@ -187,6 +188,7 @@ impl<'a> Field<'a> {
         }
     }
 
+    #[expect(dead_code, reason = "the wizard asks with it")]
     pub(crate) fn placeholder(self, example: &'a str) -> Self {
         Self {
             placeholder: Some(example),
@@ -196,6 +198,7 @@ impl<'a> Field<'a> {
 
     /// Asks `path` about the field while it is being filled in; the answer is the
     /// field again.
+    #[expect(dead_code, reason = "the wizard asks with it")]
     pub(crate) fn validate(self, path: &'a str) -> Self {
         Self {
             validate: Some(path),
@@ -237,6 +240,7 @@ impl<'a> Field<'a> {
     }
 
     /// Several lines.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the wizard asks with it"))]
     pub(crate) fn textarea(&self, rows: u8) -> Markup {
         self.around(!self.required, html! {
             textarea #(self.name) .mono[self.mono] name=(self.name) rows=(rows) placeholder=[self.placeholder]
@@ -246,6 +250,7 @@ impl<'a> Field<'a> {
     }
 
     /// One of `options`, each a value and its words.
+    #[expect(dead_code, reason = "the wizard asks with it")]
     pub(crate) fn select(&self, options: &[(&str, &str)]) -> Markup {
         self.around(false, html! {
             select #(self.name) name=(self.name) required[self.required] aria-invalid=[self.invalid()]
@@ -286,6 +291,7 @@ impl<'a> Field<'a> {
 }
 
 /// A box to tick, with its words beside it.
+#[expect(dead_code, reason = "the wizard asks with it")]
 pub(crate) fn checkbox(
     name: &str,
     value: &str,

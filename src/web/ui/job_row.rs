@@ -75,5 +75,5 @@ pub(crate) fn cost(job: &Job) -> Usd {
 
 /// A dash for the eye, words for those who listen.
 fn nothing(why: &str) -> Markup {
-    html! { span aria-hidden="true" { "—" } span.vh { (why) } }
+    html! { span role="img" aria-label=(why) { "—" } }
 }

@@ -1,4 +1,7 @@
 //! What pages are made of. Nothing here knows a route or a request.
+//!
+//! Inside `svg` every element is closed (`path {}`): to HTML an open one contains
+//! the ones after it.
 pub(crate) mod chart;
 pub(crate) mod form;
 pub(crate) mod job_row;
@@ -47,16 +50,16 @@ impl Kind {
 
 /// An icon of the sprite, for the eye only: a word always stands beside it.
 pub(crate) fn icon(name: &str) -> Markup {
-    html! { svg.i aria-hidden="true" { use href={ (assets::url("icons.svg")) "#" (name) }; } }
+    html! { svg.i aria-hidden="true" { use href={ (assets::url("icons.svg")) "#" (name) } {} } }
 }
 
 /// The mark of the product, in the color of the text around it.
 pub(crate) fn brand() -> Markup {
     html! {
         svg viewBox="0 0 28 28" aria-hidden="true" {
-            path fill="currentColor" opacity=".38" d="M2 4a2 2 0 0 1 2-2h8.5v10.5H2zM15.5 15.5H26V24a2 2 0 0 1-2 2h-8.5z";
-            path fill="currentColor" opacity=".62" d="M2 15.5h10.5V26H4a2 2 0 0 1-2-2z";
-            path fill="oklch(83% .17 138)" d="M15.5 12.5C15.5 6.4 19.9 2 26 2c0 6.1-4.4 10.5-10.5 10.5z";
+            path fill="currentColor" opacity=".38" d="M2 4a2 2 0 0 1 2-2h8.5v10.5H2zM15.5 15.5H26V24a2 2 0 0 1-2 2h-8.5z" {}
+            path fill="currentColor" opacity=".62" d="M2 15.5h10.5V26H4a2 2 0 0 1-2-2z" {}
+            path fill="oklch(83% .17 138)" d="M15.5 12.5C15.5 6.4 19.9 2 26 2c0 6.1-4.4 10.5-10.5 10.5z" {}
         }
     }
 }
@@ -129,9 +132,9 @@ pub(crate) fn empty(title: &str, text: &str, action: Option<(&str, &str)>) -> Ma
     html! {
         div.empty {
             svg viewBox="0 0 88 60" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.5" {
-                path opacity=".35" d="M2 10q0-8 8-8h14v16q0 8-8 8H2zM34 10q0-8 8-8h14v16q0 8-8 8H34zM2 42q0-8 8-8h14v16q0 8-8 8H2zM66 42q0-8 8-8h12v16q0 8-8 8H66z";
-                path fill="currentColor" fill-opacity=".14" d="M34 42q0-8 8-8h14v16q0 8-8 8H34z";
-                path d="M45 40v12M39 46h12";
+                path opacity=".35" d="M2 10q0-8 8-8h14v16q0 8-8 8H2zM34 10q0-8 8-8h14v16q0 8-8 8H34zM2 42q0-8 8-8h14v16q0 8-8 8H2zM66 42q0-8 8-8h12v16q0 8-8 8H66z" {}
+                path fill="currentColor" fill-opacity=".14" d="M34 42q0-8 8-8h14v16q0 8-8 8H34z" {}
+                path d="M45 40v12M39 46h12" {}
             }
             h3 { (title) }
             p { (text) }

@@ -36,7 +36,7 @@ fn reading(at: OffsetDateTime, now: OffsetDateTime) -> String {
         (45..3_600, _) => format!("{} min ago", (seconds + 15).div_euclid(60).clamp(1, 59)),
         (-3_600..0, _) => format!("in {} min", (-seconds + 59).div_euclid(60)),
         (_, 0) => written(at, CLOCK),
-        (_, 1) => format!("yesterday, {}", written(at, CLOCK)),
+        (_, 1) => "yesterday".to_owned(),
         (_, 2..7) => format!("{days} days ago"),
         _ if at.year() == now.year() => written(at, DAY),
         _ => written(at, DAY_AND_YEAR),
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(read(Duration::seconds(3_599)), "59 min ago");
         assert_eq!(read(Duration::minutes(-5)), "in 5 min");
         assert_eq!(read(Duration::hours(2)), "12:30 UTC");
-        assert_eq!(read(Duration::hours(15)), "yesterday, 23:30 UTC");
+        assert_eq!(read(Duration::hours(15)), "yesterday");
         assert_eq!(read(Duration::days(3)), "3 days ago");
         assert_eq!(read(Duration::days(30)), "24 Oct");
         assert_eq!(read(Duration::days(400)), "19 Oct 2025");

@@ -1,0 +1,33 @@
+# What there is to do
+default:
+    @just --list
+
+# Run the portal, the API and the host engine
+run *arguments:
+    cargo run -- {{arguments}}
+
+# Run every test that this machine can
+test *arguments:
+    cargo test {{arguments}}
+
+# Check formatting and lints, as CI does
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
+
+# Format the source
+fmt:
+    cargo fmt
+
+# Walk through the portal in Chromium (needs chromium and chromedriver)
+e2e *arguments:
+    JUNGLEGRID_TEST_REQUIRE_ALL=1 cargo test --test browser -- {{arguments}}
+
+# Measure; prints figures, asserts nothing
+bench *arguments:
+    cargo bench --bench jobs_page -- {{arguments}}
+
+# Look for known vulnerabilities in the dependencies (needs cargo-audit and its database)
+audit:
+    cargo audit
