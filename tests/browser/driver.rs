@@ -92,8 +92,9 @@ impl Browser {
     /// Takes over the session that `token` stands for.
     pub(crate) async fn signed_in(&self, token: &str) {
         self.go("/login").await;
-        let cookie = fantoccini::cookies::Cookie::build(("jg_session", token.to_owned()))
+        let cookie = fantoccini::cookies::Cookie::build(("__Host-jg_session", token.to_owned()))
             .path("/")
+            .secure(true)
             .http_only(true)
             .build();
         self.client.add_cookie(cookie).await.unwrap();
