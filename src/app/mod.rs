@@ -14,7 +14,7 @@ use crate::engine::{Engine, Network};
 use crate::orchestrator::{self, Config, State, workers};
 use crate::settings::{HostImages, HostNetwork, Settings};
 use crate::store::Store;
-use crate::web;
+use crate::{random, web};
 use anyhow::Context as _;
 use axum::Router;
 use secrecy::ExposeSecret as _;
@@ -183,11 +183,7 @@ fn instance(key: &[u8; 32]) -> String {
     let mut hash = Sha256::new();
     hash.update(b"junglegrid instance");
     hash.update(key);
-    hash.finalize()
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    random::hex(&hash.finalize()[..4])
 }
 
 async fn engine(settings: &Settings, instance: &str) -> anyhow::Result<Arc<dyn Engine>> {
@@ -220,13 +216,9 @@ async fn engine(settings: &Settings, instance: &str) -> anyhow::Result<Arc<dyn E
 }
 
 fn postbox(settings: &Settings, data: &Path) -> anyhow::Result<Postbox> {
-    match &settings.smtp {
-        Some(url) => Ok(Postbox::smtp(url.expose_secret(), &settings.mail_from)?),
-        None => {
-            tracing::info!(
-                "no mail server is configured: mails are written to the outbox folder and to this log"
-            );
-            Ok(Postbox::outbox(&data.join("outbox"), &settings.mail_from)?)
-        }
+    if let Some(url) = &settings.smtp {
+        return Ok(Postbox::smtp(url.expose_secret(), &settings.mail_from)?);
     }
+    tracing::info!("no mail server is configured: mails go to the outbox folder and to this log");
+    Ok(Postbox::outbox(&data.join("outbox"), &settings.mail_from)?)
 }

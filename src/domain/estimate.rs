@@ -687,7 +687,7 @@ mod tests {
             image: "host".into(),
             argv: vec!["true".into()],
             command_line: "true".into(),
-            environment: Default::default(),
+            environment: std::collections::BTreeMap::new(),
             resources: Resources::default(),
             routing: Routing::default(),
             time_limit_seconds: 3_600,
@@ -725,30 +725,18 @@ mod tests {
 
     #[test]
     fn hard_wishes_block_and_soft_ones_give_way_in_words() {
-        let cases: [(&str, Box<dyn Fn(&mut JobSpec)>); 5] = [
-            (
-                "GPU_UNAVAILABLE",
-                Box::new(|s| s.resources.gpu_required = true),
-            ),
-            (
-                "MACHINE_TOO_SMALL",
-                Box::new(|s| s.resources.memory_gb = Some(64.0)),
-            ),
-            (
-                "PRICE_CEILING_TOO_LOW",
-                Box::new(|s| s.routing.max_price_per_hour = Some(Usd::from_micros(1))),
-            ),
-            (
-                "TIME_LIMIT_TOO_LONG",
-                Box::new(|s| s.time_limit_seconds = 100_000),
-            ),
-            (
-                "REGION_UNAVAILABLE",
-                Box::new(|s| {
-                    s.routing.region_preference = Some("eu-west".into());
-                    s.routing.region_mode = RegionMode::Strict;
-                }),
-            ),
+        type Change = fn(&mut JobSpec);
+        let cases: [(&str, Change); 5] = [
+            ("GPU_UNAVAILABLE", |s| s.resources.gpu_required = true),
+            ("MACHINE_TOO_SMALL", |s| s.resources.memory_gb = Some(64.0)),
+            ("PRICE_CEILING_TOO_LOW", |s| {
+                s.routing.max_price_per_hour = Some(Usd::from_micros(1));
+            }),
+            ("TIME_LIMIT_TOO_LONG", |s| s.time_limit_seconds = 100_000),
+            ("REGION_UNAVAILABLE", |s| {
+                s.routing.region_preference = Some("eu-west".into());
+                s.routing.region_mode = RegionMode::Strict;
+            }),
         ];
         for (code, change) in cases {
             let mut spec = spec();

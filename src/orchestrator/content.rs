@@ -41,8 +41,8 @@ pub(super) fn parse(content: &Content, defaults: Defaults) -> Result<JobSpec, Er
     } else if wrong.len() == 1 {
         wrong
             .iter()
-            .map(|(field, why)| format!("{field}: {why}"))
-            .collect()
+            .next()
+            .map_or_else(String::new, |(field, why)| format!("{field}: {why}"))
     } else {
         format!(
             "{} fields need another look: {}.",
@@ -151,24 +151,26 @@ fn image(from: &mut Reader<'_>) -> String {
 /// The program with its arguments, and the line as it was written. A bare string
 /// that a shell would take apart is given to a shell.
 fn command(from: &mut Reader<'_>) -> (Vec<String>, String) {
-    let args = from.texts("args", 1_000);
+    let arguments = from.texts("args", 1_000);
     let (argv, line) = match from.get("command") {
-        None => (args.clone(), shell_words(&args)),
-        Some(Value::String(text)) if text.trim().is_empty() => (args.clone(), shell_words(&args)),
-        Some(Value::String(text)) if args.is_empty() && for_a_shell(text.trim()) => (
+        None => (arguments.clone(), shell_words(&arguments)),
+        Some(Value::String(text)) if text.trim().is_empty() => {
+            (arguments.clone(), shell_words(&arguments))
+        }
+        Some(Value::String(text)) if arguments.is_empty() && for_a_shell(text.trim()) => (
             vec!["/bin/sh".into(), "-c".into(), text.trim().to_owned()],
             text.trim().to_owned(),
         ),
         Some(Value::String(text)) => {
             let argv: Vec<String> = std::iter::once(text.trim().to_owned())
-                .chain(args)
+                .chain(arguments)
                 .collect();
             let line = shell_words(&argv);
             (argv, line)
         }
         Some(Value::Array(_)) => {
             let mut argv = from.texts("command", 1_000);
-            argv.extend(args);
+            argv.extend(arguments);
             let line = shell_words(&argv);
             (argv, line)
         }
@@ -323,7 +325,7 @@ fn inputs(from: &mut Reader<'_>) {
             None => {}
             Some(Value::Array(items)) if items.is_empty() => {}
             Some(Value::Array(_)) => {
-                from.complain(field, "There is no such input in this workspace.")
+                from.complain(field, "There is no such input in this workspace.");
             }
             Some(_) => from.complain(field, "Give an array of {\"input_id\": …}."),
         }
@@ -354,18 +356,14 @@ fn notices(from: &mut Reader<'_>) -> Vec<String> {
 }
 
 fn metadata(from: &mut Reader<'_>) -> Option<Content> {
-    match from.get("metadata")? {
-        Value::Object(metadata) => {
-            if Value::Object(metadata.clone()).to_string().len() > 16_384 {
-                from.complain("metadata", "Metadata may have 16,384 bytes of JSON.");
-            }
-            Some(metadata.clone())
-        }
-        _ => {
-            from.complain("metadata", "Give metadata as a JSON object.");
-            None
-        }
+    let Value::Object(metadata) = from.get("metadata")? else {
+        from.complain("metadata", "Give metadata as a JSON object.");
+        return None;
+    };
+    if Value::Object(metadata.clone()).to_string().len() > 16_384 {
+        from.complain("metadata", "Metadata may have 16,384 bytes of JSON.");
     }
+    Some(metadata.clone())
 }
 
 struct Reader<'a> {
@@ -409,21 +407,17 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self, field: &str, longest: usize) -> Option<String> {
-        match self.get(field)? {
-            Value::String(text) => {
-                let text = text.trim();
-                if text.chars().count() > longest {
-                    self.complain(field, &format!("Use at most {longest} characters."));
-                } else if text.chars().any(char::is_control) {
-                    self.complain(field, "Control characters are not allowed here.");
-                }
-                (!text.is_empty()).then(|| text.to_owned())
-            }
-            _ => {
-                self.complain(field, "This must be text.");
-                None
-            }
+        let Value::String(text) = self.get(field)? else {
+            self.complain(field, "This must be text.");
+            return None;
+        };
+        let text = text.trim();
+        if text.chars().count() > longest {
+            self.complain(field, &format!("Use at most {longest} characters."));
+        } else if text.chars().any(char::is_control) {
+            self.complain(field, "Control characters are not allowed here.");
         }
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
     fn required_text(&mut self, field: &str, longest: usize, missing: &str) -> String {
@@ -501,13 +495,11 @@ impl<'a> Reader<'a> {
     }
 
     fn flag(&mut self, field: &str) -> Option<bool> {
-        match self.get(field)? {
-            Value::Bool(flag) => Some(*flag),
-            _ => {
-                self.complain(field, "This must be true or false.");
-                None
-            }
-        }
+        let Value::Bool(flag) = self.get(field)? else {
+            self.complain(field, "This must be true or false.");
+            return None;
+        };
+        Some(*flag)
     }
 }
 

@@ -383,13 +383,14 @@ fn shown(estimate: Estimate, version: i64, now: time::OffsetDateTime) -> wire::D
     let (state, ready, error) = match estimate.state {
         Progress::Pending => (wire::EstimateState::Pending, None, None),
         Progress::Failed(why) => (wire::EstimateState::Failed, None, Some(why)),
-        Progress::Ready(body) => match serde_json::from_str(&body) {
-            Ok(ready) => (wire::EstimateState::Ready, Some(ready), None),
-            Err(_) => {
+        Progress::Ready(body) => {
+            if let Ok(ready) = serde_json::from_str(&body) {
+                (wire::EstimateState::Ready, Some(ready), None)
+            } else {
                 let why = "It was made by another version of this program.".to_owned();
                 (wire::EstimateState::Failed, None, Some(why))
             }
-        },
+        }
     };
     wire::DraftEstimate {
         estimate_id: id,

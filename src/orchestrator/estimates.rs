@@ -60,17 +60,7 @@ pub(super) fn likeness(spec: &JobSpec) -> String {
         hash.update([0]);
         hash.update(word.as_bytes());
     }
-    hex(&hash.finalize())
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    crate::random::hex(&hash.finalize())
 }
 
 /// The machines as the engine knows them.
@@ -205,7 +195,7 @@ pub(super) fn reply(
         .filter(|c| c.is_blocked())
         .cloned()
         .collect();
-    let reason = blocked.first().map(|check| sentence(check));
+    let reason = blocked.first().map(sentence);
     let gpu = offer.and_then(|offer| offer.gpu_family.clone());
     let cost_high = placed.map(|_| quote.cost_high);
     wire::Estimate {

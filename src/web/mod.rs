@@ -51,8 +51,6 @@ pub fn router(api: Client, config: Config) -> Router {
     let portal = Portal { api, config };
     Router::new()
         .route("/", axum::routing::get(start))
-        .merge(jobs::routes())
-        .merge(submit::routes())
         .merge(login::routes())
         .merge(signup::routes())
         .merge(reset::routes())

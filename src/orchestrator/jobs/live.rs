@@ -31,10 +31,10 @@ const RECHECK: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct After {
-    #[serde(default)]
-    after_event: i64,
-    #[serde(default)]
-    after_log: i64,
+    #[serde(default, rename = "after_event")]
+    event: i64,
+    #[serde(default, rename = "after_log")]
+    log: i64,
     #[serde(default)]
     cursor: Option<String>,
 }
@@ -161,7 +161,7 @@ pub(super) async fn job(
 ) -> Result<Response, Error> {
     let id = parse(&id)?;
     let mut follower = Follower::new(state, &caller, id);
-    let (mut last_event, mut last_line) = (after.after_event, after.after_log);
+    let (mut last_event, mut last_line) = (after.event, after.log);
     let mut job = follower.job().await?;
     let stream = async_stream::stream! {
         let mut told = false;

@@ -34,7 +34,7 @@ pub(in crate::orchestrator) struct Once {
 }
 
 pub(in crate::orchestrator) fn hash(body: &[u8]) -> String {
-    estimates::hex(&Sha256::digest(body))
+    crate::random::hex(&Sha256::digest(body))
 }
 
 /// Why nothing was written.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 /// The truth is looked up so often even if nobody has said that it changed.
-const EVERY_SO_OFTEN: Duration = Duration::from_secs(60);
+const EVERY_SO_OFTEN: Duration = Duration::from_mins(1);
 /// A failed tick is tried again after so long.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 

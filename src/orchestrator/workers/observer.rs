@@ -87,7 +87,7 @@ pub(super) fn watch(state: &State, tasks: &TaskTracker, run: (JobId, u32)) {
             match look_after(&state, run).await {
                 Ok(()) => break,
                 Err(error) => {
-                    tracing::error!(%error, job = %run.0, "a run could not be looked after")
+                    tracing::error!(%error, job = %run.0, "a run could not be looked after");
                 }
             }
             if super::pause(&state, RETRY).await {

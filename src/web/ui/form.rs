@@ -29,7 +29,6 @@ impl Wrong {
     }
 
     /// One more field is wrong.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the wizard asks with it"))]
     pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
         self.status = StatusCode::UNPROCESSABLE_ENTITY;
         self.fields.insert(field.to_owned(), message.into());
@@ -124,8 +123,6 @@ pub(crate) struct Field<'a> {
     kind: &'a str,
     autocomplete: Option<&'a str>,
     inputmode: Option<&'a str>,
-    placeholder: Option<&'a str>,
-    validate: Option<&'a str>,
     longest: Option<u32>,
     required: bool,
     mono: bool,
@@ -142,8 +139,6 @@ impl<'a> Field<'a> {
             kind: "text",
             autocomplete: None,
             inputmode: None,
-            placeholder: None,
-            validate: None,
             longest: None,
             required: false,
             mono: false,
@@ -188,24 +183,6 @@ impl<'a> Field<'a> {
         }
     }
 
-    #[expect(dead_code, reason = "the wizard asks with it")]
-    pub(crate) fn placeholder(self, example: &'a str) -> Self {
-        Self {
-            placeholder: Some(example),
-            ..self
-        }
-    }
-
-    /// Asks `path` about the field while it is being filled in; the answer is the
-    /// field again.
-    #[expect(dead_code, reason = "the wizard asks with it")]
-    pub(crate) fn validate(self, path: &'a str) -> Self {
-        Self {
-            validate: Some(path),
-            ..self
-        }
-    }
-
     /// Most characters that it takes.
     pub(crate) fn longest(self, characters: u32) -> Self {
         Self {
@@ -230,34 +207,27 @@ impl<'a> Field<'a> {
     pub(crate) fn input(&self) -> Markup {
         // What a password field held is never sent back.
         let value = (self.kind != "password" && !self.value.is_empty()).then_some(self.value);
-        self.around(!self.required, html! {
-            input #(self.name) .mono[self.mono] name=(self.name) type=(self.kind) value=[value]
-                autocomplete=[self.autocomplete] inputmode=[self.inputmode] placeholder=[self.placeholder]
-                maxlength=[self.longest] required[self.required] aria-invalid=[self.invalid()]
-                aria-describedby=[self.described_by()] hx-post=[self.validate] hx-trigger=[self.live("change, keyup changed delay:300ms")]
-                hx-target=[self.live("closest .field")] hx-swap=[self.live("outerMorph")] hx-sync=[self.live("closest form:abort")];
-        })
+        self.around(
+            !self.required,
+            html! {
+                input #(self.name) .mono[self.mono] name=(self.name) type=(self.kind) value=[value]
+                    autocomplete=[self.autocomplete] inputmode=[self.inputmode]
+                    maxlength=[self.longest] required[self.required] aria-invalid=[self.invalid()]
+                    aria-describedby=[self.described_by()];
+            },
+        )
     }
 
     /// Several lines.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the wizard asks with it"))]
     pub(crate) fn textarea(&self, rows: u8) -> Markup {
-        self.around(!self.required, html! {
-            textarea #(self.name) .mono[self.mono] name=(self.name) rows=(rows) placeholder=[self.placeholder]
-                maxlength=[self.longest] required[self.required] aria-invalid=[self.invalid()]
-                aria-describedby=[self.described_by()] { "\n" (self.value) }
-        })
-    }
-
-    /// One of `options`, each a value and its words.
-    #[expect(dead_code, reason = "the wizard asks with it")]
-    pub(crate) fn select(&self, options: &[(&str, &str)]) -> Markup {
-        self.around(false, html! {
-            select #(self.name) name=(self.name) required[self.required] aria-invalid=[self.invalid()]
-                aria-describedby=[self.described_by()] {
-                @for (value, words) in options { option value=(value) selected[*value == self.value] { (words) } }
-            }
-        })
+        self.around(
+            !self.required,
+            html! {
+                textarea #(self.name) .mono[self.mono] name=(self.name) rows=(rows)
+                    maxlength=[self.longest] required[self.required] aria-invalid=[self.invalid()]
+                    aria-describedby=[self.described_by()] { "\n" (self.value) }
+            },
+        )
     }
 
     fn around(&self, may_be_empty: bool, control: Markup) -> Markup {
@@ -284,14 +254,9 @@ impl<'a> Field<'a> {
         let ids: Vec<String> = [error, hint].into_iter().flatten().collect();
         (!ids.is_empty()).then(|| ids.join(" "))
     }
-
-    fn live<'b>(&self, setting: &'b str) -> Option<&'b str> {
-        self.validate.map(|_| setting)
-    }
 }
 
 /// A box to tick, with its words beside it.
-#[expect(dead_code, reason = "the wizard asks with it")]
 pub(crate) fn checkbox(
     name: &str,
     value: &str,
