@@ -8,7 +8,7 @@ use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use std::future::Future;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -62,14 +62,16 @@ impl Browser {
         match visitor {
             Visitor::Desk => {}
             Visitor::NoScript => {
-                options["prefs"] = json!({"profile.managed_default_content_settings.javascript": 2});
+                options["prefs"] =
+                    json!({"profile.managed_default_content_settings.javascript": 2});
             }
             Visitor::Phone => {
                 let phone = json!({"width": 375, "height": 812, "pixelRatio": 2.0, "touch": true});
                 options["mobileEmulation"] = json!({"deviceMetrics": phone});
             }
         }
-        let wanted = json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
+        let wanted =
+            json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
         let Value::Object(wanted) = wanted else {
             unreachable!("it is an object")
         };
@@ -89,15 +91,14 @@ impl Browser {
         }
     }
 
-    /// Takes over the session that `token` stands for.
-    pub(crate) async fn signed_in(&self, token: &str) {
+    /// Signs in through the door.
+    pub(crate) async fn sign_in(&self, email: &str) {
         self.go("/login").await;
-        let cookie = fantoccini::cookies::Cookie::build(("__Host-jg_session", token.to_owned()))
-            .path("/")
-            .secure(true)
-            .http_only(true)
-            .build();
-        self.client.add_cookie(cookie).await.unwrap();
+        self.fill("#email", email).await;
+        self.fill("#password", server::PASSWORD).await;
+        self.press("Sign in").await;
+        self.arrives("the dashboard", |path| path == "/portal")
+            .await;
     }
 
     pub(crate) async fn go(&self, path: &str) {
@@ -125,8 +126,10 @@ impl Browser {
 
     /// Waits for an address that is as `wanted`.
     pub(crate) async fn arrives(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        self.until(what, async || Some(self.path().await).filter(|path| wanted(path)))
-            .await
+        self.until(what, async || {
+            Some(self.path().await).filter(|path| wanted(path))
+        })
+        .await
     }
 
     /// Waits for what `css` selects.
@@ -140,11 +143,7 @@ impl Browser {
     }
 
     pub(crate) async fn count(&self, css: &str) -> usize {
-        self.client
-            .find_all(Locator::Css(css))
-            .await
-            .unwrap()
-            .len()
+        self.client.find_all(Locator::Css(css)).await.unwrap().len()
     }
 
     /// What can be read there, hidden or not.
@@ -244,6 +243,8 @@ impl Browser {
             .iter()
             .filter(|entry| matches!(entry["level"].as_str(), Some("WARNING" | "SEVERE")));
         loud.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
+            // Said of dialogs that browsers without commands open as popovers.
+            .filter(|message| !message.contains("popovertarget is ignored"))
             .collect()
     }
 
@@ -280,7 +281,8 @@ impl Drop for Browser {
             stream,
             "DELETE {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
         );
-        let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+        // It answers when Chromium has ended, and keeps the connection.
+        let _ = stream.read(&mut [0; 1024]);
     }
 }
 

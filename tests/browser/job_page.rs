@@ -2,13 +2,15 @@
 use crate::driver::{Browser, Visitor, block_on};
 use crate::server::Server;
 
+const EMAIL: &str = "ada@example.org";
+
 pub(crate) fn a_running_job_is_cancelled_and_run_again_from_its_page() {
     block_on(async {
         let server = Server::start(&[]);
-        let token = server.sign_up("ada@example.org");
+        let token = server.sign_up(EMAIL);
         let id = server.run(&token, "endless", "echo begun; sleep 600");
         let browser = Browser::open(Visitor::Desk, &server).await;
-        browser.signed_in(&token).await;
+        browser.sign_in(EMAIL).await;
         browser.go(&format!("/portal/jobs/{id}")).await;
         browser.reads("#log", |text| text.contains("begun")).await;
 
@@ -46,17 +48,19 @@ pub(crate) fn a_page_survives_the_restart_of_the_server() {
     const LINES: usize = 60;
     block_on(async {
         let mut server = Server::start(&[]);
-        let token = server.sign_up("ada@example.org");
+        let token = server.sign_up(EMAIL);
         let script = format!(
             "i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); echo line $i; sleep 0.1; done; sleep 2; echo over"
         );
         let id = server.run(&token, "slow", &script);
         let browser = Browser::open(Visitor::Desk, &server).await;
-        browser.signed_in(&token).await;
+        browser.sign_in(EMAIL).await;
         browser.go(&format!("/portal/jobs/{id}")).await;
         browser.ask("window.here = 'still'").await;
         browser.see("html[data-live=on]").await;
-        browser.reads("#log", |text| text.contains("line 5\n")).await;
+        browser
+            .reads("#log", |text| text.contains("line 5\n"))
+            .await;
         server.restart();
 
         let output = browser.reads("#log", |text| text.contains("over\n")).await;

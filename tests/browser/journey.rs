@@ -117,7 +117,9 @@ async fn sign_up(browser: &Browser, server: &Server) {
         .await;
     browser.fill("#code", &server.code(EMAIL)).await;
     browser.press("Verify and sign in").await;
-    browser.arrives("the dashboard", |path| path == "/portal").await;
+    browser
+        .arrives("the dashboard", |path| path == "/portal")
+        .await;
 }
 
 /// Every step, with an error, a way back and a reload; the draft's path.
@@ -198,7 +200,7 @@ async fn finished(browser: &Browser) {
     let happened = browser
         .reads("#events", |text| text.to_lowercase().contains("completed"))
         .await;
-    assert!(happened.to_lowercase().contains("queued"), "{happened}");
+    assert!(happened.to_lowercase().contains("submitted"), "{happened}");
     assert_eq!(browser.count("#events > li.is-run").await, 0);
     assert!(browser.count("#events > li.is-ok").await >= 3);
 }

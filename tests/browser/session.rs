@@ -29,7 +29,9 @@ pub(crate) fn a_guest_comes_back_to_where_they_wanted_to_go() {
         assert_eq!(browser.value("#status").await, "failed");
         for page in ["/login", "/signup"] {
             browser.go(page).await;
-            browser.arrives("the dashboard", |path| path == "/portal").await;
+            browser
+                .arrives("the dashboard", |path| path == "/portal")
+                .await;
         }
     });
 }
@@ -40,7 +42,7 @@ pub(crate) fn what_is_private_is_gone_after_signing_out() {
         let token = server.sign_up(EMAIL);
         server.run(&token, "a private name", "true");
         let browser = Browser::open(Visitor::Desk, &server).await;
-        browser.signed_in(&token).await;
+        browser.sign_in(EMAIL).await;
         browser.go("/portal/jobs").await;
         browser
             .reads("main", |text| text.contains("a private name"))

@@ -209,7 +209,10 @@ impl Answer {
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
         let mut body = bytes[end + 4..].to_vec();
-        if headers.get("transfer-encoding").is_some_and(|how| how == "chunked") {
+        if headers
+            .get("transfer-encoding")
+            .is_some_and(|how| how == "chunked")
+        {
             body = unchunked(&body);
         }
         Self {
