@@ -173,6 +173,8 @@ fn config(settings: &Settings, key: &[u8; 32]) -> Config {
         first_account_operates: settings.listen.ip().is_loopback() && settings.operators.is_empty(),
         session_idle: settings.session_idle,
         session_lifetime: settings.session_absolute,
+        operator_idle: settings.operator_idle,
+        operator_lifetime: settings.operator_absolute,
         smtp: settings.smtp.is_some(),
         log_limit_bytes: LOG_LIMIT_BYTES,
     }

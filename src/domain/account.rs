@@ -93,7 +93,7 @@ pub fn acceptable_password(password: &str, email: Option<&Email>) -> Result<(), 
 /// A person's name as given: trimmed; `None` if nothing is left.
 pub fn person(name: &str) -> Result<Option<String>, Fault> {
     let name = name.trim();
-    if name.chars().count() > 100 || name.chars().any(char::is_control) {
+    if name.chars().count() > 100 || name.chars().any(super::text::is_invisible_order) {
         return Err(Fault("Enter a name of at most 100 characters on one line."));
     }
     Ok((!name.is_empty()).then(|| name.to_owned()))

@@ -469,7 +469,7 @@ fn relaxations(spec: &JobSpec, offer: &Offer) -> Vec<Relaxed> {
             field: "preferred_gpu_family".into(),
             asked: wanted.clone(),
             got: offer.gpu_family.clone().unwrap_or_else(|| "no GPU".into()),
-            reason: format!("No machine of this grid has a {wanted} that fits."),
+            reason: format!("No machine of this grid that fits offers {wanted}."),
         });
     }
     if let Some(wanted) = &spec.routing.region_preference

@@ -7,3 +7,4 @@ pub mod ledger;
 pub mod money;
 pub mod peer;
 pub mod spec;
+pub mod text;

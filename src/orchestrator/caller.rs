@@ -41,6 +41,21 @@ impl FromRequestParts<State> for Caller {
     }
 }
 
+impl Caller {
+    /// Whether the session goes on: for answers that take hours.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthorized`] if it has ended.
+    pub(super) async fn still_here(&self, state: &State) -> Result<(), Error> {
+        let mut conn = state.store().read().await?;
+        match sessions::bearer_of(&mut conn, self.session).await? {
+            Some(bearer) if state.now() < bearer.expires_at => Ok(()),
+            Some(_) | None => Err(Error::Unauthorized),
+        }
+    }
+}
+
 /// The token of a session, if exactly one is given.
 fn token(parts: &Parts) -> Option<&str> {
     let mut values = parts.headers.get_all(AUTHORIZATION).iter();
@@ -53,8 +68,13 @@ fn token(parts: &Parts) -> Option<&str> {
 }
 
 fn alive(bearer: &Bearer, state: &State) -> bool {
-    let now = state.now();
-    now < bearer.expires_at && now < bearer.last_seen + state.config().session_idle
+    let (now, config) = (state.now(), state.config());
+    let idle = if bearer.operator {
+        config.operator_idle.min(config.session_idle)
+    } else {
+        config.session_idle
+    };
+    now < bearer.expires_at && now < bearer.last_seen + idle
 }
 
 /// Notes that the session is in use, at most once a minute. A busy database must

@@ -9,6 +9,7 @@ use crate::domain::money::Usd;
 use crate::domain::spec::{
     JobSpec, Level, OptimizeFor, RegionMode, Resources, Routing, WorkloadType,
 };
+use crate::domain::text::is_invisible_order;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -306,7 +307,8 @@ fn expected_artifacts(from: &mut Reader<'_>) -> Vec<String> {
     let inside = |path: &String| {
         path.strip_prefix("/workspace/artifacts/")
             .is_some_and(|rest| {
-                !rest.is_empty() && rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
+                rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
+                    && !rest.chars().any(is_invisible_order)
             })
     };
     if !paths.iter().all(inside) {
@@ -414,7 +416,7 @@ impl<'a> Reader<'a> {
         let text = text.trim();
         if text.chars().count() > longest {
             self.complain(field, &format!("Use at most {longest} characters."));
-        } else if text.chars().any(char::is_control) {
+        } else if text.chars().any(is_invisible_order) {
             self.complain(field, "Control characters are not allowed here.");
         }
         (!text.is_empty()).then(|| text.to_owned())

@@ -255,6 +255,7 @@ async fn submit(cx: Cx, call: Call<SubmitDraft>) -> Result<Submitted, Error> {
         once: None,
         draft: Some((draft.id, draft.version)),
         rate,
+        unestimated: seen.without_estimate,
     };
     match submission::submit(&cx, order).await {
         // Someone else was quicker with the same draft: theirs is the job.

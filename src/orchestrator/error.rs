@@ -24,6 +24,8 @@ pub enum Error {
     /// Another workspace's things are as missing as things that never were.
     #[error("{0}")]
     NotFound(String),
+    #[error("This address does not take that method.")]
+    MethodNotAllowed,
     /// The request as a whole makes no sense.
     #[error("{0}")]
     BadRequest(String),
@@ -73,6 +75,7 @@ impl Error {
             Self::Unverified { .. } => (StatusCode::FORBIDDEN, "EMAIL_NOT_VERIFIED"),
             Self::Forbidden { code, .. } => (StatusCode::FORBIDDEN, code),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::BadRequest(_) | Self::Invalid { .. } => {
                 (StatusCode::BAD_REQUEST, "INVALID_REQUEST")
             }

@@ -54,6 +54,16 @@ pub(super) async fn place(state: &State, id: JobId, node: String) -> Result<Opti
     .await
 }
 
+/// Refuses a queued job that can never run here. `None` if it is not queued any more.
+pub(super) async fn reject(state: &State, id: JobId, why: String) -> Result<Option<Job>, Error> {
+    change(state, id, move |job, now| {
+        advance(job, Event::Refused { why: why.clone() }, now)?;
+        job.reason = Some(why.clone());
+        Some(ended(job, now, now))
+    })
+    .await
+}
+
 /// Gives a job back to the queue because its engine did not take it.
 pub(super) async fn give_back(state: &State, id: JobId, why: String) -> Result<Option<Job>, Error> {
     change(state, id, move |job, now| {

@@ -54,6 +54,9 @@ pub struct Config {
     pub first_account_operates: bool,
     pub session_idle: Duration,
     pub session_lifetime: Duration,
+    /// The same two for operators, if those are shorter.
+    pub operator_idle: Duration,
+    pub operator_lifetime: Duration,
     /// Whether mails leave by SMTP; else they are files in the data directory.
     pub smtp: bool,
     /// Most bytes of output kept per job.
@@ -150,10 +153,10 @@ impl State {
 
 /// One line per endpoint, in the order of the table in [`crate::api`].
 pub fn router(state: State) -> Router {
-    Router::new()
+    let routes = Router::new()
         .merge(auth::routes())
         .merge(jobs::routes())
         .merge(drafts::routes())
-        .merge(overview::routes())
-        .with_state(state)
+        .merge(overview::routes());
+    route::closed(routes).with_state(state)
 }

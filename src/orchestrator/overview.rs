@@ -81,12 +81,12 @@ async fn get_balance(cx: Cx, _: Call<GetBalance>) -> Result<Balance, Error> {
 }
 
 async fn balance(cx: &Cx, conn: &mut Conn) -> Result<Balance, Error> {
-    let has = store::ledger::balance(conn, cx.caller.workspace).await?;
+    let (has, spent) = queries::wallet(conn, cx.caller.workspace).await?;
     Ok(Balance {
         currency: "USD".into(),
         available_usd: has.available,
         held_usd: has.held,
-        spent_usd: queries::spent(conn, cx.caller.workspace).await?,
+        spent_usd: spent,
     })
 }
 

@@ -4,10 +4,10 @@ use crate::api::{Endpoint, Origin};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, on as on_method};
+use axum::routing::{MethodFilter, any, on as on_method};
 use axum::{Json, Router};
 use axum_extra::extract::Query;
-use http::{StatusCode, header};
+use http::{StatusCode, Uri, header};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
@@ -45,13 +45,8 @@ impl<E: Endpoint> FromRequest<State> for Call<E> {
 
     async fn from_request(request: Request, state: &State) -> Result<Self, Error> {
         let (mut parts, body) = request.into_parts();
-        // An id that cannot be one is as missing as one that was never given.
-        let Path(path) = Path::<E::Path>::from_request_parts(&mut parts, state)
-            .await
-            .map_err(|_| Error::NotFound("There is nothing under this id.".into()))?;
-        let Query(query) = Query::<E::Query>::try_from_uri(&parts.uri).map_err(|error| {
-            Error::BadRequest(format!("The query is not right: {}.", cause(&error)))
-        })?;
+        let Path(path) = path::<E::Path>(&mut parts, state).await?;
+        let query = query(&parts.uri)?;
         let origin = origin(&parts);
         let idempotency_key = idempotency_key(&parts)?;
         let raw = if parts.method == http::Method::GET {
@@ -73,6 +68,26 @@ impl<E: Endpoint> FromRequest<State> for Call<E> {
     }
 }
 
+/// The path's parameters. An id that cannot be one is as missing as one that was
+/// never given.
+pub(super) async fn path<P>(
+    parts: &mut http::request::Parts,
+    state: &State,
+) -> Result<Path<P>, Error>
+where
+    P: serde::de::DeserializeOwned + Send,
+{
+    Path::from_request_parts(parts, state)
+        .await
+        .map_err(|_| Error::NotFound("There is nothing under this id.".into()))
+}
+
+pub(super) fn query<Q: serde::de::DeserializeOwned>(uri: &Uri) -> Result<Q, Error> {
+    let read = Query::<Q>::try_from_uri(uri);
+    read.map(|Query(query)| query)
+        .map_err(|error| Error::BadRequest(format!("The query is not right: {}.", cause(&error))))
+}
+
 fn unreadable(error: &axum::extract::rejection::BytesRejection) -> Error {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return Error::BadRequest("The body is too large.".into());
@@ -80,11 +95,18 @@ fn unreadable(error: &axum::extract::rejection::BytesRejection) -> Error {
     Error::BadRequest("The body could not be read to its end.".into())
 }
 
+/// What a client sends may be nested so deeply. Answers hold it a few levels
+/// deeper, and parsers stop at 128.
+const DEEPEST: usize = 64;
+
 /// An empty body says nothing: `()` for calls without one, no fields for others.
+/// A call without a body ignores whatever is sent.
 fn decode<B: serde::de::DeserializeOwned>(raw: &[u8]) -> Result<B, Error> {
+    if let Ok(nothing) = serde_json::from_value(Value::Null) {
+        return Ok(nothing);
+    }
     if raw.iter().all(u8::is_ascii_whitespace) {
-        return serde_json::from_value(Value::Null)
-            .or_else(|_| serde_json::from_value(json!({})))
+        return serde_json::from_value(json!({}))
             .map_err(|error| Error::BadRequest(format!("The body is missing: {error}.")));
     }
     let value: Value = serde_json::from_slice(raw)
@@ -92,8 +114,24 @@ fn decode<B: serde::de::DeserializeOwned>(raw: &[u8]) -> Result<B, Error> {
     if !value.is_object() {
         return Err(Error::BadRequest("The body must be a JSON object.".into()));
     }
+    if !shallow(&value, DEEPEST) {
+        return Err(Error::BadRequest(format!(
+            "The body is nested too deeply: {DEEPEST} levels at most."
+        )));
+    }
     serde_json::from_value(value)
         .map_err(|error| Error::BadRequest(format!("The body is not right: {error}.")))
+}
+
+/// Whether nothing in `value` is more than `levels` deep.
+fn shallow(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(|item| shallow(item, levels - 1)),
+        Value::Object(fields) => {
+            levels > 0 && fields.values().all(|field| shallow(field, levels - 1))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 fn idempotency_key(parts: &http::request::Parts) -> Result<Option<String>, Error> {
@@ -196,6 +234,36 @@ where
         answer(reply)
     };
     Router::new().route(path, on_method(filter::<E>(), run))
+}
+
+/// The same routes, with an answer in JSON for every path below `/v1` and `/auth`
+/// that none of them has, and for every method that one of them does not take.
+pub(super) fn closed(routes: Router<State>) -> Router<State> {
+    ["/v1", "/auth"]
+        .into_iter()
+        .fold(routes, |routes, root| {
+            routes
+                .route(root, any(missing))
+                .route(&format!("{root}/"), any(missing))
+                .route(&format!("{root}/{{*rest}}"), any(missing))
+        })
+        .method_not_allowed_fallback(not_that_method)
+}
+
+async fn missing(uri: Uri) -> Response {
+    let error = Error::NotFound("There is no such operation. See the API's documentation.".into());
+    in_the_style_of(&uri, error)
+}
+
+async fn not_that_method(uri: Uri) -> Response {
+    in_the_style_of(&uri, Error::MethodNotAllowed)
+}
+
+fn in_the_style_of(uri: &Uri, error: Error) -> Response {
+    if uri.path().starts_with("/v1/mcp/") {
+        return error.into_enveloped_response();
+    }
+    error.into_response()
 }
 
 fn filter<E: Endpoint>() -> MethodFilter {

@@ -33,6 +33,10 @@ pub async fn find(conn: &mut Conn, key: &Key) -> Result<Option<Answer>, Error> {
 }
 
 /// Keeps an answer, in the transaction of what it is about.
+///
+/// # Errors
+///
+/// [`Error::Stale`] if another transaction has just kept one under this key.
 pub async fn insert(
     conn: &mut Conn,
     key: &Key,
@@ -50,7 +54,14 @@ pub async fn insert(
     .bind(&answer.reply)
     .bind(micros(at))
     .execute(conn)
-    .await?;
+    .await
+    .map_err(|error| match error {
+        sqlx::Error::Database(error) if error.is_unique_violation() => Error::Stale {
+            table: "idempotency",
+            id: key.key.clone(),
+        },
+        error => error.into(),
+    })?;
     Ok(())
 }
 

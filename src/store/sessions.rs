@@ -74,15 +74,30 @@ pub async fn insert(conn: &mut Conn, session: &Session) -> Result<(), Error> {
     Ok(())
 }
 
+/// The statement behind every request, for the test that looks at its plan.
+pub const BEARER: &str =
+    "SELECT s.id, s.account, s.workspace, s.role, s.last_seen, s.expires_at, a.operator
+     FROM sessions s JOIN accounts a ON a.id = s.account
+     WHERE s.token_hash = $1 AND a.status = 'active'";
+
 /// The session with this token, if its account is active. Expiry is the
 /// caller's to judge.
 pub async fn bearer(conn: &mut Conn, token_hash: &str) -> Result<Option<Bearer>, Error> {
+    let row = sqlx::query_as::<_, Row>(BEARER)
+        .bind(token_hash)
+        .fetch_optional(conn)
+        .await?;
+    row.map(Bearer::try_from).transpose()
+}
+
+/// The same, for a session that is known.
+pub async fn bearer_of(conn: &mut Conn, id: SessionId) -> Result<Option<Bearer>, Error> {
     let row = sqlx::query_as::<_, Row>(
         "SELECT s.id, s.account, s.workspace, s.role, s.last_seen, s.expires_at, a.operator
          FROM sessions s JOIN accounts a ON a.id = s.account
-         WHERE s.token_hash = $1 AND a.status = 'active'",
+         WHERE s.id = $1 AND a.status = 'active'",
     )
-    .bind(token_hash)
+    .bind(id.to_string())
     .fetch_optional(conn)
     .await?;
     row.map(Bearer::try_from).transpose()

@@ -155,7 +155,7 @@ fn tiles(overview: &Overview) -> Markup {
     };
     let spent = Tile {
         label: "Spend, 7 days",
-        figure: ui::balance(total(week)),
+        figure: ui::money(total(week)),
         picture: (total(week) > Usd::ZERO)
             .then(|| chart::spark(week, "Spend per day, last seven days")),
         foot: html! { (overview.completed_7_days) " completed, " (overview.failed_7_days) " failed" },
@@ -201,7 +201,7 @@ fn recent(overview: &Overview, now: OffsetDateTime) -> Markup {
 fn spend(days: &[Day]) -> Markup {
     html! {
         section.card {
-            header { h2 { "Spend, last 14 days" } span.mute.small { (ui::balance(total(days))) " in all" } }
+            header { h2 { "Spend, last 14 days" } span.mute.small { (ui::money(total(days))) " in all" } }
             (chart::bars(days))
         }
     }

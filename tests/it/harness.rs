@@ -44,9 +44,7 @@ impl TestApi {
     /// The same, with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open_file(&dir.path().join("junglegrid.db"))
-            .await
-            .unwrap();
+        let store = Store::open(&sqlite(dir.path())).await.unwrap();
         Self::on(store, dir, change)
     }
 
@@ -215,6 +213,11 @@ impl Mail {
     }
 }
 
+/// Where the database of a test lies.
+fn sqlite(dir: &std::path::Path) -> String {
+    format!("sqlite://{}/junglegrid.db", dir.display())
+}
+
 /// What a fresh installation on loopback has.
 pub(crate) fn config() -> Config {
     Config {
@@ -232,6 +235,8 @@ pub(crate) fn config() -> Config {
         first_account_operates: false,
         session_idle: Duration::from_hours(24),
         session_lifetime: Duration::from_hours(24 * 30),
+        operator_idle: Duration::from_hours(8),
+        operator_lifetime: Duration::from_hours(24 * 7),
         smtp: false,
         log_limit_bytes: 1 << 20,
     }
@@ -241,9 +246,7 @@ pub(crate) fn config() -> Config {
 /// server (`postgres://user@host/database`), on a fresh database there.
 pub(crate) async fn on_each_database(test: impl AsyncFn(Store, tempfile::TempDir)) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open_file(&dir.path().join("junglegrid.db"))
-        .await
-        .unwrap();
+    let store = Store::open(&sqlite(dir.path())).await.unwrap();
     test(store.clone(), dir).await;
     store.close().await;
     #[expect(

@@ -159,7 +159,12 @@ async fn begin(
         .await?
         .ok_or_else(|| missing("workspace"))?;
     let token = random::token("jgs_");
-    let now = state.now();
+    let (now, config) = (state.now(), state.config());
+    let lifetime = if account.operator {
+        config.operator_lifetime.min(config.session_lifetime)
+    } else {
+        config.session_lifetime
+    };
     let session = sessions::Session {
         id: state.id(),
         token_hash: random::hash(&token),
@@ -169,7 +174,7 @@ async fn begin(
         ip: origin.ip.to_canonical().to_string(),
         agent: origin.agent.chars().take(200).collect(),
         created_at: now,
-        expires_at: now + state.config().session_lifetime,
+        expires_at: now + lifetime,
     };
     sessions::insert(conn, &session).await?;
     Ok(SignedIn {

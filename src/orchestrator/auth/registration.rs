@@ -221,6 +221,10 @@ async fn activate(
         credit: state.config().welcome_credit,
     };
     mails::insert(conn, &letter.to(email, state)).await?;
+    let account = Account {
+        operator,
+        ..account
+    };
     begin(conn, state, &account, origin).await
 }
 

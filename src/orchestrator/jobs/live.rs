@@ -6,14 +6,14 @@
 use super::{find, output, show, view};
 use crate::api::jobs::Change as Said;
 use crate::api::logs::Item;
-use crate::domain::id::{JobId, WorkspaceId};
-use crate::orchestrator::{Caller, Change, Error, State};
+use crate::domain::id::JobId;
+use crate::orchestrator::{Caller, Change, Error, State, route};
 use crate::store::jobs::{Job, events, logs as lines};
-use axum::extract::{Path, State as Extracted};
+use axum::extract::{FromRequestParts, Path, State as Extracted};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum_extra::extract::Query;
 use futures_util::{Stream, StreamExt as _};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Deserialize;
 use serde_json::json;
@@ -26,7 +26,7 @@ use tokio::sync::broadcast::error::RecvError;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Lines sent in one message.
 const BATCH: i64 = 500;
-/// A job's session is looked at again this often.
+/// A job and the reader's session are looked at again at least this often.
 const RECHECK: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Default, Deserialize)]
@@ -39,32 +39,53 @@ pub(super) struct After {
     cursor: Option<String>,
 }
 
+/// Which job, and from where on.
+#[derive(Debug)]
+pub(super) struct At {
+    id: JobId,
+    after: After,
+}
+
+impl FromRequestParts<State> for At {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Error> {
+        let Path(id) = route::path(parts, state).await?;
+        Ok(Self {
+            id,
+            after: route::query(&parts.uri)?,
+        })
+    }
+}
+
 /// What everything that follows a job needs.
 struct Follower {
     state: State,
-    workspace: WorkspaceId,
+    caller: Caller,
     id: JobId,
     changes: Receiver<Change>,
 }
 
 impl Follower {
-    fn new(state: State, caller: &Caller, id: JobId) -> Self {
+    fn new(state: State, caller: Caller, id: JobId) -> Self {
         let changes = state.hub().subscribe();
         Self {
             state,
-            workspace: caller.workspace,
+            caller,
             id,
             changes,
         }
     }
 
     async fn job(&self) -> Result<Job, Error> {
-        find(
-            &mut *self.state.store().read().await?,
-            self.workspace,
-            self.id,
-        )
-        .await
+        let mut conn = self.state.store().read().await?;
+        find(&mut conn, self.caller.workspace, self.id).await
+    }
+
+    /// The job again, for whoever has not signed out meanwhile.
+    async fn job_again(&self) -> Result<Job, Error> {
+        self.caller.still_here(&self.state).await?;
+        self.job().await
     }
 
     async fn lines(&self, after: i64) -> Result<Vec<lines::Line>, Error> {
@@ -96,17 +117,16 @@ impl Follower {
 pub(super) async fn logs(
     Extracted(state): Extracted<State>,
     caller: Caller,
-    Path(id): Path<String>,
-    Query(after): Query<After>,
+    at: Result<At, Error>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let id = parse(&id)?;
+    let At { id, after } = at?;
     let resume = headers
         .get("last-event-id")
         .and_then(|id| id.to_str().ok())
         .map(str::to_owned);
     let mut last = output::read_cursor(resume.or(after.cursor).as_deref())?;
-    let mut follower = Follower::new(state, &caller, id);
+    let mut follower = Follower::new(state, caller, id);
     let mut job = follower.job().await?;
     let stream = async_stream::stream! {
         let mut told = None;
@@ -114,8 +134,9 @@ pub(super) async fn logs(
             let status = job.state.status();
             if told != Some((status, job.state.phase())) {
                 told = Some((status, job.state.phase()));
-                let phase = job.state.phase();
-                yield named("status", None, &json!({ "job_id": id, "status": status, "phase": phase }));
+                let mut now = json!({ "job_id": id, "status": status });
+                if let Some(phase) = job.state.phase() { now["phase"] = json!(phase); }
+                yield named("status", None, &now);
             }
             loop {
                 let Ok(batch) = follower.lines(last).await else { return };
@@ -145,7 +166,7 @@ pub(super) async fn logs(
                 return;
             }
             if !follower.news().await { return }
-            let Ok(now) = follower.job().await else { return };
+            let Ok(now) = follower.job_again().await else { return };
             job = now;
         }
     };
@@ -156,11 +177,10 @@ pub(super) async fn logs(
 pub(super) async fn job(
     Extracted(state): Extracted<State>,
     caller: Caller,
-    Path(id): Path<String>,
-    Query(after): Query<After>,
+    at: Result<At, Error>,
 ) -> Result<Response, Error> {
-    let id = parse(&id)?;
-    let mut follower = Follower::new(state, &caller, id);
+    let At { id, after } = at?;
+    let mut follower = Follower::new(state, caller, id);
     let (mut last_event, mut last_line) = (after.event, after.log);
     let mut job = follower.job().await?;
     let stream = async_stream::stream! {
@@ -183,7 +203,7 @@ pub(super) async fn job(
                 yield said(&Said::Job { job: Box::new(shown), events: news });
             }
             if ended || !follower.news().await { return }
-            let Ok(now) = follower.job().await else { return };
+            let Ok(now) = follower.job_again().await else { return };
             job = now;
         }
     };
@@ -203,11 +223,6 @@ async fn look(
         .map(|event| view::event(job.id, event))
         .collect();
     Ok((show(&follower.state, &mut conn, job).await?, news))
-}
-
-fn parse(id: &str) -> Result<JobId, Error> {
-    id.parse()
-        .map_err(|_| Error::NotFound("There is nothing under this id.".into()))
 }
 
 fn said(change: &Said) -> Event {

@@ -11,6 +11,7 @@ use crate::api::{self, CancelJob, GetJob, ListEvents, ListJobs, SubmitJob};
 use crate::domain::id::{JobId, WorkspaceId};
 use crate::domain::job::{State as JobState, Status};
 use crate::domain::spec::WorkloadType;
+use crate::domain::text::is_invisible_order;
 use crate::store::Conn;
 use crate::store::jobs::queries::{self, Filter};
 use crate::store::jobs::{self as table, Job, events, runs};
@@ -46,6 +47,7 @@ async fn submit(cx: Cx, call: Call<SubmitJob>) -> Result<wire::Submitted, Error>
             once,
             draft: None,
             rate: None,
+            unestimated: false,
         },
     )
     .await
@@ -101,6 +103,12 @@ fn read_filter(query: &wire::Filter) -> Result<Filter, Error> {
             })?;
             kind.name().clone_into(&mut filter.workload_type);
         }
+    }
+    if filter.text.chars().any(char::is_control) {
+        return Err(Error::field(
+            "q",
+            "Control characters cannot be searched for.",
+        ));
     }
     if filter.text.chars().count() > 200 {
         return Err(Error::field("q", "Search for at most 200 characters."));
@@ -181,11 +189,7 @@ async fn cancel(cx: Cx, call: Call<CancelJob>) -> Result<wire::Cancelled, Error>
         .filter(|text| !text.is_empty());
     let before = find(&mut *cx.store().read().await?, cx.caller.workspace, id).await?;
     if before.state.ended() {
-        let status = before.state.status();
-        return Err(Error::Conflict {
-            code: "CONFLICT",
-            message: format!("The job is already {status}: there is nothing to cancel."),
-        });
+        return Err(too_late(&before));
     }
     let changes = cx.hub().subscribe();
     if let Some(job) = lifecycle::request_stop(&cx, id, reason).await?
@@ -203,17 +207,29 @@ async fn cancel(cx: Cx, call: Call<CancelJob>) -> Result<wire::Cancelled, Error>
         .map_or(grace, |s| Duration::from_secs(u64::from(s)).min(grace));
     let job = wait_for_end(&cx, id, changes, wait).await?;
     let status = job.state.status();
+    // It came to its own end while it was being asked.
+    if job.state.ended() && status != Status::Cancelled {
+        return Err(too_late(&job));
+    }
     Ok(wire::Cancelled {
         job_id: id,
         status,
         status_reason: Some(lifecycle::summary(&job)).filter(|text| !text.is_empty()),
-        cancelled: status == Status::Cancelled || !job.state.ended(),
+        cancelled: true,
         message: if job.state.ended() {
             format!("The job is {status}.")
         } else {
             "The job is stopping.".into()
         },
     })
+}
+
+fn too_late(job: &Job) -> Error {
+    let status = job.state.status();
+    Error::Conflict {
+        code: "CONFLICT",
+        message: format!("The job is already {status}: there is nothing to cancel."),
+    }
 }
 
 async fn wait_for_end(
@@ -245,7 +261,7 @@ async fn wait_for_end(
 fn clean(text: &str) -> String {
     let text: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_invisible_order(c) { ' ' } else { c })
         .take(500)
         .collect();
     text.trim().to_owned()

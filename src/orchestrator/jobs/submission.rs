@@ -1,7 +1,7 @@
 //! Lets a job in: screened, paid for, queued, once.
-use super::super::{Caller, Change, Error, estimates, lifecycle};
+use super::super::{Caller, Change, Error, State, estimates, lifecycle};
 use crate::api::jobs as wire;
-use crate::domain::estimate;
+use crate::domain::estimate::{self, Quote, Range};
 use crate::domain::id::{DraftId, JobId};
 use crate::domain::job::{Event, State as JobState};
 use crate::domain::ledger;
@@ -23,6 +23,8 @@ pub(in crate::orchestrator) struct Order {
     pub(in crate::orchestrator) draft: Option<(DraftId, i64)>,
     /// The rate that was acknowledged; what is asked now if none was.
     pub(in crate::orchestrator) rate: Option<Usd>,
+    /// Whether it was accepted that nobody knows when it can start.
+    pub(in crate::orchestrator) unestimated: bool,
 }
 
 /// Makes sure that the same request is carried out once.
@@ -64,13 +66,22 @@ pub(in crate::orchestrator) async fn submit(
     {
         return answer;
     }
-    let snapshot = estimates::snapshot(state, caller.workspace, &order.spec).await?;
-    let found = estimate::estimate(&order.spec, &snapshot);
-    if !found.can_submit() {
-        return Err(refusal(&found.checks));
-    }
+    let quote = match estimates::snapshot(state, caller.workspace, &order.spec).await {
+        Ok(snapshot) => {
+            let found = estimate::estimate(&order.spec, &snapshot);
+            if !found.can_submit() {
+                return Err(refusal(&found.checks));
+            }
+            found.quote()
+        }
+        // The scheduler rejects it later if it can never run.
+        Err(Error::Unavailable(_)) if order.unestimated => unknown(&order.spec, asked(state)),
+        Err(error) => return Err(error),
+    };
     let now = state.now();
-    let mut job = new_job(state.id(), caller, &order, &found, now);
+    let rate = order.rate.unwrap_or_else(|| asked(state));
+    let once = order.once.clone();
+    let mut job = new_job(state.id(), caller, &order, (rate, quote), now);
     let funds = format!(
         "The job can cost {} (its time limit of {}), which is more than the wallet has. {}",
         job.hold,
@@ -101,6 +112,16 @@ pub(in crate::orchestrator) async fn submit(
         }
         Err(Halt::Refused(error)) => Err(error),
         Err(Halt::Store(store::Error::Overdrawn { .. })) => Err(Error::InsufficientFunds(funds)),
+        // The same request, at the same moment, was quicker.
+        Err(Halt::Store(store::Error::Stale {
+            table: "idempotency",
+            ..
+        })) if let Some(once) = &once => {
+            let mut conn = state.store().read().await?;
+            earlier(&mut conn, caller, once)
+                .await?
+                .unwrap_or_else(|| Err(Error::Unavailable("Try again.".into())))
+        }
         Err(Halt::Store(store::Error::Stale { .. })) => Err(Error::Conflict {
             code: "CONFLICT",
             message: "The draft has changed or was submitted meanwhile. Look at it again.".into(),
@@ -164,14 +185,38 @@ fn refusal(checks: &[estimate::Check]) -> Error {
     }
 }
 
+/// What every machine of this grid costs per hour now.
+fn asked(state: &State) -> Usd {
+    state.config().hourly_rate
+}
+
+/// What can be promised without asking the machines: that it costs no more than
+/// its whole time limit.
+fn unknown(spec: &JobSpec, rate: Usd) -> Quote {
+    let limit = i64::from(spec.time_limit_seconds);
+    Quote {
+        cost_low: Usd::ZERO,
+        cost_high: rate.at_most_for_seconds(limit),
+        runtime: Range {
+            low: 1,
+            high: limit,
+        },
+        wait: Range {
+            low: 0,
+            high: limit,
+        },
+        relaxed: Vec::new(),
+        warnings: vec!["It was submitted without an estimate.".into()],
+    }
+}
+
 fn new_job(
     id: JobId,
     caller: &Caller,
     order: &Order,
-    found: &estimate::Estimate,
+    (rate, quote): (Usd, Quote),
     now: OffsetDateTime,
 ) -> Job {
-    let rate = order.rate.unwrap_or_else(|| found.rate());
     Job {
         id,
         workspace: caller.workspace,
@@ -190,7 +235,7 @@ fn new_job(
         rate,
         hold: estimates::hold(&order.spec, rate),
         cost: None,
-        quote: found.quote(),
+        quote,
         created_at: now,
         updated_at: now,
         queued_at: None,

@@ -124,9 +124,10 @@ fn message(job: &Job, now: OffsetDateTime) -> String {
         State::Stopping { .. } => "Stopping.".into(),
         State::Ended { outcome, since } => {
             let took = match (since, job.completed_at) {
-                (Some(since), Some(end)) => {
-                    format!(" after {}", said((end - *since).whole_seconds()))
-                }
+                (Some(since), Some(end)) => match (end - *since).whole_seconds() {
+                    ..1 => " in under a second".to_owned(),
+                    seconds => format!(" after {}", said(seconds)),
+                },
                 _ => String::new(),
             };
             match outcome {

@@ -31,6 +31,7 @@ pub async fn run(state: State, tasks: TaskTracker) {
             return;
         }
     }
+    tasks.spawn(sweep::run(state.clone()));
     let housekeeper = state.clone();
     let tracker = tasks.clone();
     tasks.spawn(async move {

@@ -136,6 +136,8 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
                 lifecycle::started(state, id, *since).await?;
             }
             Ok(Status::Ended(ended)) => end = Some(ended.clone()),
+            // Not an end. Whatever keeps it from beginning is tried again.
+            Ok(Status::Unknown { why }) => return Err(Error::Unavailable(why.clone())),
             Ok(_) | Err(engine::Error::Unavailable(_)) => {}
             Err(error) => {
                 let why = format!("the engine has no word of it ({error})");
@@ -146,8 +148,11 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
         if let Some(end) = end.take() {
             if reading {
                 let rest = drain(state, (id, attempt), &mut cursor, &mut output);
-                if tokio::time::timeout(OUTPUT_PATIENCE, rest).await.is_err() {
-                    tracing::warn!(job = %id, "its output did not end; the rest is left out");
+                match tokio::time::timeout(OUTPUT_PATIENCE, rest).await {
+                    Ok(kept) => kept?,
+                    Err(_) => {
+                        tracing::warn!(job = %id, "its output did not end; the rest is left out");
+                    }
                 }
             }
             lifecycle::finish(state, id, end).await?;
@@ -195,7 +200,8 @@ async fn stopping(state: &State, id: JobId, attempt: u32) -> Result<bool, Error>
     Ok(job.is_some_and(|job| job.state.phase() == Some(job::Phase::Stopping)))
 }
 
-/// Hands the run to the engine, or finds that it has it. `None` if there is
+/// Hands the run to the engine, or finds that it has it; again, if the engine took
+/// it and cannot say what became of it. `None` if there is
 /// nothing to look after: it was cancelled before, or the engine refuses it.
 async fn submitted(
     state: &State,
@@ -204,8 +210,10 @@ async fn submitted(
 ) -> Result<Option<Handle>, Error> {
     let (id, attempt) = (job.id, job.attempt);
     let run = runs::find(&mut *state.store().read().await?, id, attempt).await?;
-    if let Some(handle) = run.and_then(|run| run.handle) {
-        return Ok(Some(Handle(handle)));
+    if let Some(handle) = run.and_then(|run| run.handle).map(Handle)
+        && !matches!(engine.status(&handle).await, Ok(Status::Unknown { .. }))
+    {
+        return Ok(Some(handle));
     }
     let key = RunKey {
         instance: state.config().instance.clone(),
@@ -281,18 +289,24 @@ fn lost(state: &State, why: String) -> engine::End {
     }
 }
 
+/// Keeps what is left of the output. If the database cannot take it, the run has
+/// to be looked after again: an end is not noted before its output.
 async fn drain(
     state: &State,
     run: (JobId, u32),
     cursor: &mut String,
     output: &mut futures_util::stream::BoxStream<'static, engine::Result<Vec<LogLine>>>,
-) {
-    while let Some(Ok(lines)) = output.next().await {
-        if let Err(error) = keep(state, run, cursor, lines).await {
-            tracing::error!(%error, job = %run.0, "output could not be kept");
-            return;
+) -> Result<(), Error> {
+    while let Some(lines) = output.next().await {
+        match lines {
+            Ok(lines) => keep(state, run, cursor, lines).await?,
+            Err(error) => {
+                tracing::warn!(%error, job = %run.0, "the rest of its output cannot be read");
+                break;
+            }
         }
     }
+    Ok(())
 }
 
 /// Writes lines, and where reading goes on, together.

@@ -1,7 +1,8 @@
 //! Places queued jobs, first come first served among those that fit.
 use super::super::{Error, State, estimates, lifecycle};
 use super::observer;
-use crate::domain::estimate;
+use crate::domain::estimate::{self, Check, Snapshot};
+use crate::domain::spec::JobSpec;
 use crate::store::jobs::queries;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +26,10 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
     let mut snapshot = estimates::capacity(state, &mut conn, &nodes).await?;
     drop(conn);
     for job in queue {
+        if let Some(why) = never(&job.spec, &snapshot) {
+            lifecycle::reject(state, job.id, why).await?;
+            continue;
+        }
         let Some(found) = estimate::place(&job.spec, &snapshot).filter(|found| found.free_now)
         else {
             continue;
@@ -42,4 +47,18 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Why the job can never run on these machines; without any, that is not known.
+fn never(spec: &JobSpec, snapshot: &Snapshot) -> Option<String> {
+    if snapshot.offers.is_empty() {
+        return None;
+    }
+    let blocked = estimate::screen(spec, snapshot)
+        .into_iter()
+        .find(Check::is_blocked)?;
+    Some(match blocked.action {
+        Some(action) => format!("{} {action}", blocked.message),
+        None => blocked.message,
+    })
 }

@@ -110,8 +110,10 @@ pub async fn insert(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result
 ///
 /// [`Error::Stale`] if someone has: the caller reads again and decides anew.
 pub async fn update(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result<(), Error> {
-    let last_event = events::append(conn, job.id, job.last_event, said, job.updated_at).await?;
+    let count = i64::try_from(said.len()).unwrap_or(i64::MAX);
+    let last_event = job.last_event.saturating_add(count);
     let columns = Columns::of(job);
+    // First, because two who are here at once would use the same event numbers.
     let updated = sqlx::query(
         "UPDATE jobs SET status = $1, phase = $2, phase_since = $3, version = version + 1,
              last_event = $4, attempt = $5, engine = $6, node = $7, status_reason = $8,
@@ -139,7 +141,7 @@ pub async fn update(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result
     .bind(columns.ended)
     .bind(job.id.to_string())
     .bind(job.version)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
     if updated.rows_affected() != 1 {
         return Err(Error::Stale {
@@ -147,7 +149,7 @@ pub async fn update(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result
             id: job.id.to_string(),
         });
     }
-    job.last_event = last_event;
+    job.last_event = events::append(conn, job.id, job.last_event, said, job.updated_at).await?;
     job.version += 1;
     Ok(())
 }

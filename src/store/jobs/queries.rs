@@ -3,7 +3,9 @@ use super::row::Row;
 use super::{Job, runs};
 use crate::clock::micros;
 use crate::domain::id::{JobId, WorkspaceId};
+use crate::domain::ledger::Account;
 use crate::domain::money::Usd;
+use crate::store::ledger::Balance;
 use crate::store::{Conn, Error};
 use time::OffsetDateTime;
 
@@ -184,15 +186,26 @@ pub async fn spend_by_day(
         .collect())
 }
 
-/// What a workspace ever paid for jobs.
-pub async fn spent(conn: &mut Conn, workspace: WorkspaceId) -> Result<Usd, Error> {
-    let (sum,): (i64,) = sqlx::query_as(
-        "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM jobs WHERE workspace = $1",
+/// What a workspace has, and what it ever paid for jobs: in one statement, so
+/// that the three belong together while jobs end.
+pub async fn wallet(conn: &mut Conn, workspace: WorkspaceId) -> Result<(Balance, Usd), Error> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT kind, credit - debit FROM ledger_accounts WHERE workspace = $1
+         UNION ALL
+         SELECT 'spent', CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM jobs WHERE workspace = $1",
     )
     .bind(workspace.to_string())
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(Usd::from_micros(sum))
+    let of = |kind: &str| {
+        let found = rows.iter().find(|(of, _)| of == kind);
+        Usd::from_micros(found.map_or(0, |(_, micros)| *micros))
+    };
+    let balance = Balance {
+        available: of(Account::Available(workspace).kind()),
+        held: of(Account::Held(workspace).kind()),
+    };
+    Ok((balance, of("spent")))
 }
 
 /// The ids of the jobs of these states that a worker has to look after.
