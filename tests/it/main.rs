@@ -6,6 +6,7 @@
 )]
 mod architecture;
 mod auth;
+mod budget;
 mod data_dir;
 mod double;
 mod engine_host;
@@ -15,5 +16,7 @@ mod mail;
 mod portal;
 mod portal_jobs;
 mod portal_submit;
+#[path = "../support/server.rs"]
+mod server;
 mod store;
 mod wire;
