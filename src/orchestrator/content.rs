@@ -193,8 +193,8 @@ fn command(from: &mut Reader<'_>) -> (Vec<String>, String) {
 }
 
 /// What `command` and `args` have to be for this program with its arguments.
-pub(super) fn unparsed_command(argv: &[String]) -> (Value, Value) {
-    match argv {
+pub(super) fn unparsed_command(words: &[String]) -> (Value, Value) {
+    match words {
         // What went to a shell is best shown as it was written.
         [sh, c, line]
             if sh == "/bin/sh" && c == "-c" && line.trim() == line && for_a_shell(line) =>
@@ -202,10 +202,10 @@ pub(super) fn unparsed_command(argv: &[String]) -> (Value, Value) {
             (line.as_str().into(), Value::Null)
         }
         // Only arguments can be empty.
-        [program, args @ ..] if args.iter().any(String::is_empty) => {
-            (vec![program.as_str()].into(), args.into())
+        [program, rest @ ..] if rest.iter().any(String::is_empty) => {
+            (vec![program.as_str()].into(), rest.into())
         }
-        argv => (argv.into(), Value::Null),
+        words => (words.into(), Value::Null),
     }
 }
 

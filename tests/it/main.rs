@@ -6,6 +6,7 @@
 )]
 mod architecture;
 mod auth;
+mod budget;
 mod contract;
 mod data_dir;
 mod double;
@@ -21,6 +22,7 @@ mod plans;
 mod portal;
 mod portal_jobs;
 mod portal_submit;
+mod server;
 mod store;
 mod stub;
 mod wire;

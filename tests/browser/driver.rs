@@ -1,0 +1,356 @@
+//! Chromium, driven through chromedriver.
+use crate::server::{self, DEADLINE, until};
+use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
+use fantoccini::elements::Element;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use http::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use std::future::Future;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const CHROMIUM: &str = "/usr/bin/chromium";
+const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
+
+/// Which of the two programs is not here.
+pub(crate) fn missing() -> Option<&'static str> {
+    [CHROMIUM, CHROMEDRIVER]
+        .into_iter()
+        .find(|path| !Path::new(path).exists())
+}
+
+/// What kind of visitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visitor {
+    /// At a desk.
+    Desk,
+    /// At a desk, with JavaScript off.
+    NoScript,
+    /// With a phone of 375 by 812.
+    Phone,
+}
+
+/// A browser with a profile of its own.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    client: Client,
+    session: String,
+    driver: Driver,
+    base: String,
+    scripts: bool,
+    _profile: TempDir,
+}
+
+impl Browser {
+    pub(crate) async fn open(visitor: Visitor, server: &server::Server) -> Self {
+        let driver = Driver::start();
+        let profile = TempDir::new().unwrap();
+        let folder = format!("--user-data-dir={}", profile.path().display());
+        let mut options = json!({
+            "binary": CHROMIUM,
+            "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--window-size=1280,900", folder],
+        });
+        match visitor {
+            Visitor::Desk => {}
+            Visitor::NoScript => {
+                options["prefs"] =
+                    json!({"profile.managed_default_content_settings.javascript": 2});
+            }
+            Visitor::Phone => {
+                let phone = json!({"width": 375, "height": 812, "pixelRatio": 2.0, "touch": true});
+                options["mobileEmulation"] = json!({"deviceMetrics": phone});
+            }
+        }
+        let wanted =
+            json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
+        let Value::Object(wanted) = wanted else {
+            unreachable!("it is an object")
+        };
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(wanted)
+            .connect(&format!("http://127.0.0.1:{}", driver.port))
+            .await
+            .unwrap();
+        let session = client.session_id().await.unwrap().unwrap();
+        Self {
+            client,
+            session,
+            driver,
+            base: server.url(""),
+            scripts: visitor != Visitor::NoScript,
+            _profile: profile,
+        }
+    }
+
+    /// Signs in through the door.
+    pub(crate) async fn sign_in(&self, email: &str) {
+        self.go("/login").await;
+        self.fill("#email", email).await;
+        self.fill("#password", server::PASSWORD).await;
+        self.press("Sign in").await;
+        self.arrives("the dashboard", |path| path == "/portal")
+            .await;
+    }
+
+    pub(crate) async fn go(&self, path: &str) {
+        let url = format!("{}{path}", self.base);
+        self.client.goto(&url).await.unwrap();
+    }
+
+    pub(crate) async fn back(&self) {
+        self.client.back().await.unwrap();
+    }
+
+    pub(crate) async fn forward(&self) {
+        self.client.forward().await.unwrap();
+    }
+
+    pub(crate) async fn reload(&self) {
+        self.client.refresh().await.unwrap();
+    }
+
+    /// The address without the host.
+    pub(crate) async fn path(&self) -> String {
+        let url = self.client.current_url().await.unwrap();
+        url[url::Position::BeforePath..].to_owned()
+    }
+
+    /// Waits for an address that is as `wanted`.
+    pub(crate) async fn arrives(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.until(what, async || {
+            Some(self.path().await).filter(|path| wanted(path))
+        })
+        .await
+    }
+
+    /// Waits for what `css` selects.
+    pub(crate) async fn see(&self, css: &str) -> Element {
+        self.until(css, async || self.client.find(Locator::Css(css)).await.ok())
+            .await
+    }
+
+    pub(crate) async fn sees(&self, css: &str) -> bool {
+        self.count(css).await > 0
+    }
+
+    pub(crate) async fn count(&self, css: &str) -> usize {
+        self.client.find_all(Locator::Css(css)).await.unwrap().len()
+    }
+
+    /// What can be read there, hidden or not.
+    pub(crate) async fn text(&self, css: &str) -> String {
+        self.until(css, async || {
+            let element = self.client.find(Locator::Css(css)).await.ok()?;
+            element.prop("textContent").await.ok()?
+        })
+        .await
+    }
+
+    /// Waits until what can be read there is as `wanted`.
+    pub(crate) async fn reads(&self, css: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let what = format!("{css} with the right words");
+        self.until(&what, async || {
+            let element = self.client.find(Locator::Css(css)).await.ok()?;
+            let text = element.prop("textContent").await.ok()??;
+            wanted(&text).then_some(text)
+        })
+        .await
+    }
+
+    /// What is typed in a field.
+    pub(crate) async fn value(&self, css: &str) -> String {
+        let field = self.see(css).await;
+        field.prop("value").await.unwrap().unwrap_or_default()
+    }
+
+    /// Types `text` instead of what is in the field.
+    pub(crate) async fn fill(&self, css: &str, text: &str) {
+        let field = self.see(css).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Presses what `css` selects, as soon as that is possible.
+    pub(crate) async fn click(&self, css: &str) {
+        let what = format!("{css} to be pressed");
+        self.until(&what, async || {
+            let element = self.client.find(Locator::Css(css)).await.ok()?;
+            element.click().await.ok()
+        })
+        .await;
+    }
+
+    /// Presses the visible button or link that says `words`.
+    pub(crate) async fn press(&self, words: &str) {
+        let xpath = format!("//*[self::button or self::a][normalize-space(.)='{words}']");
+        let what = format!("“{words}” to be pressed");
+        self.until(&what, async || {
+            for element in self.client.find_all(Locator::XPath(&xpath)).await.ok()? {
+                if element.is_displayed().await.unwrap_or(false) && element.click().await.is_ok() {
+                    return Some(());
+                }
+            }
+            None
+        })
+        .await;
+    }
+
+    pub(crate) async fn double_click(&self, css: &str) {
+        let element = self.see(css).await;
+        let press = || PointerAction::Down {
+            button: fantoccini::actions::MOUSE_BUTTON_LEFT,
+        };
+        let lift = || PointerAction::Up {
+            button: fantoccini::actions::MOUSE_BUTTON_LEFT,
+        };
+        let mouse = MouseActions::new("mouse".to_owned())
+            .then(PointerAction::MoveToElement {
+                element,
+                duration: None,
+                x: 0.0,
+                y: 0.0,
+            })
+            .then(press())
+            .then(lift())
+            .then(press())
+            .then(lift());
+        self.client.perform_actions(mouse).await.unwrap();
+    }
+
+    /// What a script says about the page. Only where scripts run.
+    pub(crate) async fn ask(&self, script: &str) -> Value {
+        assert!(self.scripts, "scripts are off");
+        self.client
+            .execute(&format!("return ({script})"), Vec::new())
+            .await
+            .unwrap()
+    }
+
+    /// What the console has said since it was last asked, warnings and worse.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let entries = self.client.issue_cmd(ConsoleLog).await.unwrap();
+        let entries = entries.as_array().cloned().unwrap_or_default();
+        let loud = entries
+            .iter()
+            .filter(|entry| matches!(entry["level"].as_str(), Some("WARNING" | "SEVERE")));
+        loud.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
+            // Said of dialogs that browsers without commands open as popovers.
+            .filter(|message| !message.contains("popovertarget is ignored"))
+            .collect()
+    }
+
+    /// Asks again and again until there is something.
+    pub(crate) async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            if Instant::now() > end {
+                let page = self.client.find(Locator::Css("main")).await;
+                let page = match page {
+                    Ok(main) => main.text().await.unwrap_or_default(),
+                    Err(error) => error.to_string(),
+                };
+                let path = self.path().await;
+                panic!("waited in vain for {what} on {path}:\n{page}");
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+}
+
+impl Drop for Browser {
+    /// Chromium does not end with its driver, so it is told to first.
+    fn drop(&mut self) {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.driver.port)) else {
+            return;
+        };
+        let path = format!("/session/{}", self.session);
+        let _ = stream.set_read_timeout(Some(DEADLINE));
+        let _ = write!(
+            stream,
+            "DELETE {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        );
+        // It answers when Chromium has ended, and keeps the connection.
+        let _ = stream.read(&mut [0; 1024]);
+    }
+}
+
+/// A chromedriver on a port of its own; it is gone when this is.
+#[derive(Debug)]
+struct Driver {
+    child: Child,
+    port: u16,
+}
+
+impl Driver {
+    fn start() -> Self {
+        let mut child = Command::new(CHROMEDRIVER)
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let said = child.stdout.take().unwrap();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(said).lines().map_while(Result::ok) {
+                let port = line.rsplit_once("successfully on port ");
+                let port = port.and_then(|(_, port)| port.trim_end_matches('.').parse().ok());
+                if let Some(port) = port {
+                    let _ = tell.send(port);
+                }
+            }
+        });
+        let port = told.recv_timeout(DEADLINE).expect("chromedriver is ready");
+        until("chromedriver to listen", || {
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        Self { child, port }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Chromedriver's own command for the browser's console.
+#[derive(Debug)]
+struct ConsoleLog;
+
+impl WebDriverCompatibleCommand for ConsoleLog {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({"type": "browser"}).to_string()))
+    }
+}
+
+/// Runs a test that waits.
+pub(crate) fn block_on(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test);
+}

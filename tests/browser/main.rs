@@ -1,0 +1,61 @@
+//! The portal as people use it: Chromium against the program itself. Where
+//! Chromium or its driver is missing, the tests are reported as ignored, unless
+//! `JUNGLEGRID_TEST_REQUIRE_ALL` is set.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop there and then"
+)]
+mod driver;
+mod job_page;
+mod journey;
+mod layout;
+#[path = "../support/server.rs"]
+mod server;
+mod session;
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+
+/// Names a test after its function.
+macro_rules! trials {
+    ($( $module:ident :: $test:ident ),+ $(,)?) => {
+        [$( (stringify!($module), stringify!($test), $module::$test as fn()) ),+]
+    };
+}
+
+fn main() -> ExitCode {
+    let tests = trials![
+        journey::a_visitor_signs_up_and_sees_a_job_finish,
+        journey::the_same_path_works_without_javascript,
+        journey::the_same_job_runs_through_the_api,
+        job_page::a_running_job_is_cancelled_and_run_again_from_its_page,
+        job_page::a_page_survives_the_restart_of_the_server,
+        session::a_guest_comes_back_to_where_they_wanted_to_go,
+        session::what_is_private_is_gone_after_signing_out,
+        layout::no_page_is_wider_than_a_phone,
+    ];
+    let mut arguments = Arguments::from_args();
+    // Each test has a browser and a server of its own.
+    arguments.test_threads.get_or_insert(2);
+    let missing = driver::missing();
+    if let Some(path) = missing {
+        eprintln!("{path} is missing: the tests in a browser are ignored");
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how strict a run of the tests is, is not a setting of the program"
+    )]
+    let required = std::env::var_os("JUNGLEGRID_TEST_REQUIRE_ALL").is_some();
+    let trials = tests.into_iter().map(|(module, name, test)| {
+        let run = move || {
+            if let Some(path) = missing {
+                return Err(format!("{path} is missing").into());
+            }
+            test();
+            Ok(())
+        };
+        Trial::test(format!("{module}::{name}"), run)
+            .with_ignored_flag(missing.is_some() && !required)
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
