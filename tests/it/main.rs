@@ -18,5 +18,6 @@ mod malformed;
 mod plans;
 mod portal;
 mod store;
+mod store_jobs;
 mod stub;
 mod wire;
