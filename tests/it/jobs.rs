@@ -3,6 +3,7 @@ mod drafts;
 mod ends;
 mod live;
 mod queue;
+mod upkeep;
 
 use crate::grid::{Grid, WELCOME, and, eventually, micros, script};
 use http::Method;

@@ -24,5 +24,6 @@ mod portal_jobs;
 mod portal_submit;
 mod server;
 mod store;
+mod store_jobs;
 mod stub;
 mod wire;
