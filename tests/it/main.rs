@@ -22,6 +22,8 @@ mod plans;
 mod portal;
 mod portal_jobs;
 mod portal_submit;
+#[expect(dead_code, reason = "the tests in a browser share it")]
+#[path = "../support/server.rs"]
 mod server;
 mod store;
 mod store_jobs;

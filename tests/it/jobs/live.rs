@@ -58,11 +58,11 @@ async fn whoever_is_cut_off_anywhere_goes_on_without_gap_or_repeat() {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
-    let mut seen: Vec<Said> = Vec::new();
+    let mut heard: Vec<Said> = Vec::new();
     let mut cuts = 0;
     let mut ended = false;
     while !ended {
-        let last = seen.last().and_then(|said| said.id);
+        let last = heard.last().and_then(|said| said.id);
         let mut stream: Followed = ada.follow(&id, last).await;
         for _ in 0..random.random_range(1..90) {
             let Some(said) = stream.next().await else {
@@ -70,7 +70,7 @@ async fn whoever_is_cut_off_anywhere_goes_on_without_gap_or_repeat() {
             };
             ended = said.event == "terminal";
             if said.id.is_some() {
-                seen.push(said);
+                heard.push(said);
             }
             if ended {
                 assert_eq!(stream.next().await, None, "nothing after the end");
