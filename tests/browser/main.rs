@@ -9,6 +9,7 @@ mod driver;
 mod job_page;
 mod journey;
 mod layout;
+#[expect(dead_code, reason = "the tests of budgets share it")]
 #[path = "../support/server.rs"]
 mod server;
 mod session;

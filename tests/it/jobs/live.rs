@@ -80,8 +80,8 @@ async fn whoever_is_cut_off_anywhere_goes_on_without_gap_or_repeat() {
         cuts += 1;
     }
     assert!(cuts > 5, "{cuts}");
-    assert_eq!(ids(&seen), (1..=600).collect::<Vec<_>>());
-    for (said, n) in seen.iter().zip(1..) {
+    assert_eq!(ids(&heard), (1..=600).collect::<Vec<_>>());
+    for (said, n) in heard.iter().zip(1..) {
         assert_eq!(said.data["text"], json!(format!("line {n}")));
     }
 }
