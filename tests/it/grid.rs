@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// However loaded the machine is, nothing takes longer; a test that waits so
 /// long has failed.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What a workspace starts with, in micro-dollars.
 pub(crate) const WELCOME: i64 = 5_000_000;
@@ -49,7 +49,7 @@ impl Drop for Server {
 
 impl Grid {
     /// With two slots.
-    pub(crate) async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(&["--host-slots", "2"])
     }
 
@@ -420,7 +420,8 @@ impl Followed {
         loop {
             while let Some((message, rest)) = self.text.split_once("\n\n") {
                 let said = read(message);
-                self.text = rest.to_owned();
+                let rest = rest.to_owned();
+                self.text = rest;
                 if let Some(said) = said {
                     return Some(said);
                 }

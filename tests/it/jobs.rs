@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_job_is_estimated_submitted_run_and_paid() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     assert_eq!(ada.wallet().await, (WELCOME, 0, 0));
     let wanted = and(
@@ -102,7 +102,7 @@ async fn a_job_is_estimated_submitted_run_and_paid() {
 
 #[tokio::test]
 async fn output_is_paged_from_first_to_last_without_gap_or_repeat() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let printing = "i=1; while [ $i -le 1234 ]; do echo out $i; i=$((i+1)); done; \
                     i=1; while [ $i -le 20 ]; do echo err $i >&2; i=$((i+1)); done";
@@ -191,7 +191,10 @@ async fn the_list_pages_and_filters() {
         }
     }
     assert_eq!(paged, ids);
-    assert_eq!(found("status=running").await.0, [blocker.clone()]);
+    assert_eq!(
+        found("status=running").await.0,
+        std::slice::from_ref(&blocker)
+    );
     assert_eq!(found("status=queued").await.0, ids[..5]);
     assert_eq!(found("status=active").await.0, ids);
     assert_eq!(found("status=canceled").await.0, [] as [String; 0]);
@@ -207,7 +210,7 @@ async fn the_list_pages_and_filters() {
 
 #[tokio::test]
 async fn the_jobs_of_others_are_not_there() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let eve = grid.sign_up("eve@example.org").await;
     let id = ada.submit(script("sleep 600")).await;
@@ -294,7 +297,7 @@ async fn who_cannot_pay_gets_nothing_and_leaves_nothing() {
 
 #[tokio::test]
 async fn the_same_key_submits_once() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let send = async |key: &str, job: &Value| {
         let request = grid.request(Method::POST, "/v1/jobs");

@@ -255,15 +255,20 @@ async fn without_an_estimate_one_submits_knowingly_or_not_at_all() {
     let knowing = json!({ "without_estimate": true });
     let acknowledged = desk.acknowledge(&seen, knowing.clone()).await;
     assert_eq!(acknowledged.status, 200, "{}", acknowledged.body);
-    assert_eq!(
-        desk.submit(&id).await.status,
-        503,
-        "nothing can be set aside unseen"
-    );
-    assert_eq!((desk.jobs().await, desk.held().await), (0, 0));
-    desk.machine.go_away(false);
     let submitted = desk.submit(&id).await;
     assert_eq!(submitted.status, 202, "{}", submitted.body);
+    let again = desk.submit(&id).await;
+    assert_eq!(again.text("/job_id"), submitted.text("/job_id"));
+    let whole_limit = 600 * 120_000 / 3_600;
+    assert_eq!((desk.jobs().await, desk.held().await), (1, whole_limit));
+    let plain = desk.post("/v1/jobs", script("true")).await;
+    assert_eq!(plain.status, 503, "who has not said so needs an estimate");
+    desk.machine.go_away(false);
+    work(&desk.api).await;
+    let job = format!("/v1/jobs/{}", submitted.text("/job_id"));
+    let job = desk.api.get(&job, &desk.token).await;
+    assert_eq!(job.text("/status"), "completed");
+    assert_eq!(desk.held().await, 0);
 
     // Asking again is the way to try again.
     let other = desk.draft().await;
@@ -278,6 +283,47 @@ async fn without_an_estimate_one_submits_knowingly_or_not_at_all() {
         409,
         "there is one by now"
     );
+}
+
+#[tokio::test]
+async fn what_was_submitted_unseen_and_can_never_run_is_rejected_and_paid_back() {
+    let desk = Desk::open().await;
+    let id = desk.draft().await;
+    desk.patch(&id, json!({ "gpu_required": true })).await;
+    desk.machine.go_away(true);
+    let seen = desk.estimate(&id).await;
+    let knowing = json!({ "without_estimate": true });
+    assert_eq!(desk.acknowledge(&seen, knowing).await.status, 200);
+    let job = desk.submit(&id).await.text("/job_id");
+    assert!(desk.held().await > 0);
+    desk.machine.go_away(false);
+    work(&desk.api).await;
+    let path = format!("/v1/jobs/{job}");
+    let rejected = desk.api.get(&path, &desk.token).await.body;
+    assert_eq!(rejected["status"], "rejected");
+    assert_eq!(rejected["failure"]["code"], "REJECTED");
+    let why = rejected["status_reason"].as_str().unwrap();
+    assert!(why.contains("GPU"), "{why}");
+    assert_eq!(desk.held().await, 0, "nothing stays set aside");
+    let told = desk
+        .api
+        .get(&format!("{path}/events"), &desk.token)
+        .await
+        .body;
+    let kinds = told["items"].as_array().unwrap().iter();
+    let kinds: Vec<_> = kinds.map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "job.queued",
+            "billing.held",
+            "job.rejected",
+            "billing.settled"
+        ]
+    );
+    let cancel = desk.post(&format!("{path}/cancel"), Value::Null).await;
+    assert_eq!(cancel.status, 409, "it has ended");
+    assert!(desk.machine.submissions.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -402,7 +448,7 @@ async fn drafts_are_listed_last_changed_first_deleted_and_forgotten() {
     };
     assert_eq!(delete(&two).await.status, 200);
     assert_eq!(delete(&two).await.status, 404, "twice");
-    assert_eq!(listed().await, [one.clone()]);
+    assert_eq!(listed().await, std::slice::from_ref(&one));
     // Used all the time, so that only the draft grows old.
     for _ in 0..31 {
         desk.api.clock.advance(Duration::hours(23));

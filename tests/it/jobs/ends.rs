@@ -9,7 +9,7 @@ async fn cancel(person: &Person<'_>, id: &str, body: Value) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_command_that_fails_says_how() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let command = |words: Value| and(script(""), json!({ "command": words }));
     let limited = and(
@@ -120,7 +120,7 @@ async fn a_queued_job_is_cancelled_at_once_and_costs_nothing() {
 
 #[tokio::test]
 async fn a_running_job_is_asked_to_stop_and_may_say_goodbye() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let polite = "trap 'echo goodbye; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
     let id = ada.submit(script(polite)).await;
@@ -165,7 +165,7 @@ async fn a_running_job_is_asked_to_stop_and_may_say_goodbye() {
 
 #[tokio::test]
 async fn a_job_that_does_not_listen_is_killed_after_its_grace() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let marker = format!("deaf-{}", std::process::id());
     let deaf = format!("trap '' TERM; echo ready; : {marker}; while :; do sleep 0.2; done");
@@ -189,7 +189,7 @@ async fn a_job_that_does_not_listen_is_killed_after_its_grace() {
 
 #[tokio::test]
 async fn a_job_that_has_ended_cannot_be_cancelled() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     for command in ["true", "false"] {
         let id = ada.submit(script(command)).await;
@@ -204,7 +204,7 @@ async fn a_job_that_has_ended_cannot_be_cancelled() {
 
 #[tokio::test]
 async fn cancel_and_end_race_to_one_end_and_one_bill() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     for n in 0..12 {
         let id = ada.submit(script(&format!("sleep 0.{:02}", n % 6))).await;

@@ -10,7 +10,7 @@ fn ids(said: &[Said]) -> Vec<i64> {
 
 #[tokio::test]
 async fn output_arrives_as_it_is_printed_and_the_end_comes_last() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let id = ada
         .submit(script("echo one; read x; echo two >&2; exit 4"))
@@ -50,7 +50,7 @@ async fn output_arrives_as_it_is_printed_and_the_end_comes_last() {
 
 #[tokio::test]
 async fn whoever_is_cut_off_anywhere_goes_on_without_gap_or_repeat() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let printing = "i=1; while [ $i -le 600 ]; do echo line $i; i=$((i+1)); \
                     case $i in *00) sleep 0.1;; esac; done";
@@ -90,7 +90,7 @@ async fn whoever_is_cut_off_anywhere_goes_on_without_gap_or_repeat() {
 async fn a_page_that_follows_a_job_sees_every_event_and_line_once() {
     use futures_util::StreamExt as _;
     use junglegrid::api::jobs::Change;
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let id = ada
         .submit(script("for i in 1 2 3 4 5; do echo $i; sleep 0.05; done"))
@@ -119,7 +119,7 @@ async fn a_page_that_follows_a_job_sees_every_event_and_line_once() {
 
 #[tokio::test]
 async fn a_stream_ends_when_its_reader_signs_out() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let chatting = "while :; do echo still here; sleep 0.1; done";
     let id = ada.submit(script(chatting)).await;
@@ -133,7 +133,7 @@ async fn a_stream_ends_when_its_reader_signs_out() {
 
 #[tokio::test]
 async fn streams_end_when_the_server_stops() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let id = ada.submit(script("echo one; sleep 600")).await;
     let mut stream = ada.follow(&id, None).await;

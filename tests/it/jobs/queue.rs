@@ -64,7 +64,7 @@ async fn jobs_wait_for_a_slot_and_start_in_the_order_of_their_coming() {
 
 #[tokio::test]
 async fn jobs_go_on_while_the_server_is_away_and_are_taken_up_again() {
-    let grid = Grid::start().await;
+    let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let counting = "i=1; while [ $i -le 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done; exit 5";
     let id = ada.submit(script(counting)).await;
@@ -95,7 +95,7 @@ async fn an_image_is_refused_unless_the_operator_lets_it_be_ignored() {
         script("echo ran"),
         json!({ "image": "ghcr.io/moabi/train:v2" }),
     );
-    let strict = Grid::start().await;
+    let strict = Grid::start();
     let ada = strict.sign_up("ada@example.org").await;
     let estimate = ada.post("/v1/jobs/estimate", with_image.clone()).await.body;
     assert_eq!(estimate["available"], false);
