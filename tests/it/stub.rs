@@ -1,4 +1,5 @@
 //! One machine that does what a test tells it to, at once.
+use crate::grid::DEADLINE;
 use crate::harness::TestApi;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use junglegrid::engine::{
@@ -85,7 +86,8 @@ pub(crate) async fn work(api: &TestApi) {
     observer::adopt(&api.state, &tasks).await.unwrap();
     scheduler::tick(&api.state, &tasks).await.unwrap();
     tasks.close();
-    tasks.wait().await;
+    let all = tokio::time::timeout(DEADLINE, tasks.wait()).await;
+    all.expect("every run comes to its end");
 }
 
 #[async_trait::async_trait]
