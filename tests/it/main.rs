@@ -16,6 +16,7 @@ mod mail;
 mod portal;
 mod portal_jobs;
 mod portal_submit;
+#[expect(dead_code, reason = "the tests in a browser share it")]
 #[path = "../support/server.rs"]
 mod server;
 mod store;

@@ -844,7 +844,7 @@ async fn the_dashboard_says_what_is_going_on() {
         [
             "Running 2 $0.24 per hour now",
             "Queued 1 Waiting for a free slot",
-            "Spend, 7 days $0.35 12 completed, 1 failed",
+            "Spend, 7 days $0.3562 12 completed, 1 failed",
             "Balance $4.99 $0.24 set aside, the rest lasts about 20 h",
         ]
     );
@@ -891,7 +891,7 @@ async fn the_dashboard_polls_only_while_something_is_active() {
         fragment.html
     );
     let page = browser.visit("/portal").await;
-    assert_eq!(page.texts(".empty h3"), ["Run your first job"]);
+    assert_eq!(page.texts(".empty h2"), ["Run your first job"]);
     assert_eq!(page.attributes(".empty a", "href"), ["/portal/submit"]);
 }
 
