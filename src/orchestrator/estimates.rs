@@ -220,7 +220,7 @@ pub(super) fn reply(
         estimated_start_at_min: now + time::Duration::seconds(found.wait.low),
         estimated_start_at_max: now + time::Duration::seconds(found.wait.high),
         rate_basis:
-            "Set by the operator of this grid; billed by the second while the command executes."
+            "Set by the operator of this grid; billed to the millisecond while the command executes."
                 .into(),
         confidence: found.confidence,
         candidate_count: candidates,

@@ -133,7 +133,7 @@ fn ready(draft: &Draft, value: &str, estimate: &Estimate, beside: Beside) -> Mar
             h2 #est-h { "Estimated cost" }
             span.small { (confidence(estimate.confidence)) }
             p.big { (range(estimate.estimated_cost_min_usd, estimate.estimated_cost_max_usd)) }
-            span.small.full { (estimate.estimated_hourly_rate_usd) " per hour, billed by the second" }
+            span.small.full { (estimate.estimated_hourly_rate_usd) " per hour, billed to the millisecond" }
         }
         div { (plan(estimate)) (figures(estimate)) }
         div {
