@@ -1,9 +1,10 @@
 //! The estimate card: pending, ready, expired, blocked or failed.
 use crate::api::drafts::{Draft, DraftEstimate, EstimateState};
 use crate::api::jobs::Estimate;
-use crate::domain::estimate::{Check, Confidence, said};
+use crate::domain::estimate::{Confidence, said};
 use crate::domain::id::DraftId;
 use crate::domain::money::Usd;
+use crate::domain::routing::Check;
 use crate::web::jobs::{relaxed, text};
 use crate::web::{live, ui};
 use maud::{Markup, html};
