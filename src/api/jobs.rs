@@ -1,8 +1,9 @@
 //! Jobs: contract sections 3.1 to 3.7 and 3.10.
-use crate::domain::estimate::{Check, Confidence, Relaxed};
+use crate::domain::estimate::Confidence;
 use crate::domain::id::{EstimateId, JobId};
 use crate::domain::job::{Phase, Status};
 use crate::domain::money::Usd;
+use crate::domain::routing::{Check, Relaxed};
 use crate::domain::spec::WorkloadType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -6,5 +6,6 @@ pub mod job;
 pub mod ledger;
 pub mod money;
 pub mod peer;
+pub mod routing;
 pub mod spec;
 pub mod text;

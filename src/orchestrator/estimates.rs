@@ -5,10 +5,11 @@ use super::{Error, State};
 use crate::api::jobs as wire;
 use crate::api::{self, EstimateJob};
 use crate::clock::micros;
-use crate::domain::estimate::{self, Check, Estimate, Images, Offer, Snapshot};
+use crate::domain::estimate::{self, Estimate};
 use crate::domain::id::{EstimateId, WorkspaceId};
 use crate::domain::job;
 use crate::domain::money::Usd;
+use crate::domain::routing::{Check, Images, Offer, Snapshot};
 use crate::domain::spec::JobSpec;
 use crate::engine;
 use crate::store::Conn;
@@ -220,7 +221,7 @@ pub(super) fn reply(
         estimated_start_at_min: now + time::Duration::seconds(found.wait.low),
         estimated_start_at_max: now + time::Duration::seconds(found.wait.high),
         rate_basis:
-            "Set by the operator of this grid; billed by the second while the command executes."
+            "Set by the operator of this grid; billed to the millisecond while the command executes."
                 .into(),
         confidence: found.confidence,
         candidate_count: candidates,

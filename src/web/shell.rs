@@ -181,8 +181,8 @@ fn tabs(active: Nav) -> Markup {
 fn account_menu(viewer: &Viewer) -> Markup {
     let account = &viewer.session.account;
     html! {
-        div.menu #account popover {
-            h2 { (account.name.as_deref().unwrap_or("Your account")) }
+        div.menu #account popover role="dialog" aria-labelledby="account-h" {
+            h2 #account-h { (account.name.as_deref().unwrap_or("Your account")) }
             dl.dl.half {
                 dt { "Email" } dd { (account.email) }
                 dt { "Workspace" } dd { (viewer.session.workspace.name) }

@@ -9,7 +9,7 @@ mod driver;
 mod job_page;
 mod journey;
 mod layout;
-#[expect(dead_code, reason = "the tests of budgets share it")]
+#[expect(dead_code, reason = "other tests share it")]
 #[path = "../support/server.rs"]
 mod server;
 mod session;
@@ -42,10 +42,6 @@ fn main() -> ExitCode {
     if let Some(path) = missing {
         eprintln!("{path} is missing: the tests in a browser are ignored");
     }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how strict a run of the tests is, is not a setting of the program"
-    )]
     let required = std::env::var_os("JUNGLEGRID_TEST_REQUIRE_ALL").is_some();
     let trials = tests.into_iter().map(|(module, name, test)| {
         let run = move || {

@@ -891,7 +891,7 @@ async fn the_dashboard_polls_only_while_something_is_active() {
         fragment.html
     );
     let page = browser.visit("/portal").await;
-    assert_eq!(page.texts(".empty h3"), ["Run your first job"]);
+    assert_eq!(page.texts(".empty h2"), ["Run your first job"]);
     assert_eq!(page.attributes(".empty a", "href"), ["/portal/submit"]);
 }
 

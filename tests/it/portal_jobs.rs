@@ -73,9 +73,12 @@ async fn an_empty_list_says_why_it_is_empty() {
     nothing.jobs.clear();
     let browser = Browser::new(nothing);
     let page = browser.visit("/portal/jobs").await;
-    assert_eq!(page.texts("#jobs h3"), ["No jobs yet"]);
+    assert_eq!(page.texts("#jobs h2:not(.vh)"), ["No jobs yet"]);
     let page = browser.visit("/portal/jobs?q=x").await;
-    assert_eq!(page.texts("#jobs h3"), ["No jobs match these filters"]);
+    assert_eq!(
+        page.texts("#jobs h2:not(.vh)"),
+        ["No jobs match these filters"]
+    );
     assert_eq!(page.attributes("#jobs .empty a", "href"), ["/portal/jobs"]);
     for (status, title) in [
         (403, "You may not see these jobs"),
@@ -83,7 +86,10 @@ async fn an_empty_list_says_why_it_is_empty() {
     ] {
         browser.fake().refused = Some(("GET /v1/jobs", status, "NO", json!({})));
         assert_eq!(
-            browser.visit("/portal/jobs?q=x").await.texts("#jobs h3"),
+            browser
+                .visit("/portal/jobs?q=x")
+                .await
+                .texts("#jobs h2:not(.vh)"),
             [title]
         );
         assert_eq!(

@@ -84,7 +84,7 @@ impl Server {
     pub(crate) fn call(&self, method: &str, path: &str, token: &str, body: &Value) -> Value {
         let mut headers = String::from("Content-Type: application/json\r\n");
         if !token.is_empty() {
-            headers += &format!("Authorization: Bearer {token}\r\n");
+            headers.extend(["Authorization: Bearer ", token, "\r\n"]);
         }
         let body = if body.is_null() {
             String::new()

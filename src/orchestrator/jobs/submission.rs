@@ -6,6 +6,7 @@ use crate::domain::id::{DraftId, JobId};
 use crate::domain::job::{Event, State as JobState};
 use crate::domain::ledger;
 use crate::domain::money::Usd;
+use crate::domain::routing::Check;
 use crate::domain::spec::JobSpec;
 use crate::store::idempotency::{self, Answer, Key};
 use crate::store::jobs::{self as table, Job};
@@ -162,7 +163,7 @@ fn different_body() -> Error {
     }
 }
 
-fn refusal(checks: &[estimate::Check]) -> Error {
+fn refusal(checks: &[Check]) -> Error {
     let blocked: Vec<_> = checks.iter().filter(|check| check.is_blocked()).collect();
     let message = blocked
         .first()

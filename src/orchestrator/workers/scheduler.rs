@@ -1,7 +1,8 @@
 //! Places queued jobs, first come first served among those that fit.
 use super::super::{Error, State, estimates, lifecycle};
 use super::observer;
-use crate::domain::estimate::{self, Check, Snapshot};
+use crate::domain::routing;
+use crate::domain::routing::{Check, Snapshot};
 use crate::domain::spec::JobSpec;
 use crate::store::jobs::queries;
 use tokio_util::task::TaskTracker;
@@ -30,7 +31,7 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
             lifecycle::reject(state, job.id, why).await?;
             continue;
         }
-        let Some(found) = estimate::place(&job.spec, &snapshot).filter(|found| found.free_now)
+        let Some(found) = routing::place(&job.spec, &snapshot).filter(|found| found.free_now)
         else {
             continue;
         };
@@ -54,7 +55,7 @@ fn never(spec: &JobSpec, snapshot: &Snapshot) -> Option<String> {
     if snapshot.offers.is_empty() {
         return None;
     }
-    let blocked = estimate::screen(spec, snapshot)
+    let blocked = routing::screen(spec, snapshot)
         .into_iter()
         .find(Check::is_blocked)?;
     Some(match blocked.action {

@@ -124,7 +124,7 @@ fn page(asked: &Asked, (listing, _): (Markup, String)) -> Markup {
             a.btn.pri href="/portal/submit" { (ui::icon("plus")) "Submit a job" }
         }
         (filter(asked))
-        section.card.flush #jobs aria-labelledby="jobs-h" data-quiet { (listing) }
+        section.card.flush #jobs data-quiet { (listing) }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::api::jobs::{Event, Job};
 use crate::domain::estimate::said;
 use crate::domain::id::JobId;
 use crate::domain::job::{Phase, Status};
+use crate::domain::routing::Relaxed;
 use crate::web::ui;
 use crate::web::ui::job_row::{cost as cost_of, runtime, type_name};
 use maud::{Markup, html};
@@ -317,7 +318,7 @@ fn facts(job: &Job, now: OffsetDateTime) -> Markup {
 }
 
 /// Preferences that gave way: asked, got, why.
-pub(in crate::web) fn relaxed(all: &[crate::domain::estimate::Relaxed]) -> Markup {
+pub(in crate::web) fn relaxed(all: &[Relaxed]) -> Markup {
     html! {
         p.strong {
             @if let [_] = all { "One preference was relaxed" } @else { (all.len()) " preferences were relaxed" }

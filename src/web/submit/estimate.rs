@@ -1,9 +1,10 @@
 //! The estimate card: pending, ready, expired, blocked or failed.
 use crate::api::drafts::{Draft, DraftEstimate, EstimateState};
 use crate::api::jobs::Estimate;
-use crate::domain::estimate::{Check, Confidence, said};
+use crate::domain::estimate::{Confidence, said};
 use crate::domain::id::DraftId;
 use crate::domain::money::Usd;
+use crate::domain::routing::Check;
 use crate::web::jobs::{relaxed, text};
 use crate::web::{live, ui};
 use maud::{Markup, html};
@@ -133,7 +134,7 @@ fn ready(draft: &Draft, value: &str, estimate: &Estimate, beside: Beside) -> Mar
             h2 #est-h { "Estimated cost" }
             span.small { (confidence(estimate.confidence)) }
             p.big { (range(estimate.estimated_cost_min_usd, estimate.estimated_cost_max_usd)) }
-            span.small.full { (estimate.estimated_hourly_rate_usd) " per hour, billed by the second" }
+            span.small.full { (estimate.estimated_hourly_rate_usd) " per hour, billed to the millisecond" }
         }
         div { (plan(estimate)) (figures(estimate)) }
         div {
@@ -234,10 +235,10 @@ fn figures(estimate: &Estimate) -> Markup {
                 }
             }
             div { dt { "Region" } dd hx-ignore { (text::visible(estimate.region.as_deref().unwrap_or("this grid"))) } }
-            div { dt { "Queue wait" } dd { (spans(wait)) } p.small.mute { (estimate.queue_wait_basis) } }
-            div { dt { "Runtime" } dd { (spans(runtime)) } p.small.mute { (estimate.runtime_basis) } }
+            div { dt { "Queue wait" } dd { (spans(wait)) } dd.small.mute { (estimate.queue_wait_basis) } }
+            div { dt { "Runtime" } dd { (spans(runtime)) } dd.small.mute { (estimate.runtime_basis) } }
             div { dt { "Starts" } dd { (window(estimate.estimated_start_at_min, estimate.estimated_start_at_max)) } }
-            div { dt { "Set aside, at most" } dd { (estimate.hold_usd) } p.small.mute { "For " (said(i64::from(estimate.time_limit_seconds))) " at this rate." } }
+            div { dt { "Set aside, at most" } dd { (estimate.hold_usd) } dd.small.mute { "For " (said(i64::from(estimate.time_limit_seconds))) " at this rate." } }
         }
     }
 }
@@ -344,7 +345,8 @@ fn plan(estimate: &Estimate) -> Markup {
             rect.r x=(at(wait)) y="20" width=(at(least_run)) height="16" {}
             rect.r2 x=(at(wait + least_run)) y="20" width=(at(run - least_run)) height="16" {}
             @if queue_shows { text x="0" y="12" { "Queue" } }
-            text x=(at(wait)) y="12" { "Running" }
+            @if run * 6 > whole { text x=(at(wait)) y="12" { "Running" } }
+            @else { text x="100%" y="12" text-anchor="end" { "Running" } }
             text x=(run_at) y="54" { "Starts " (times(estimate.estimated_start_at_min, estimate.estimated_start_at_max)) }
             text x="100%" y="54" text-anchor="end" { "Done " (times(done.0, done.1)) }
         }

@@ -371,7 +371,7 @@ pub(super) fn drafts(drafts: &[Draft], now: OffsetDateTime) -> Markup {
             div { h1 { "Submit a job" } p { "Each answer is saved as you go." } }
             a.btn.pri href="/portal/submit/new/workload" { (ui::icon("plus")) "Start a new job" }
         }
-        section.card.flush aria-labelledby="drafts-h" {
+        section.card.flush {
             header { h2 #drafts-h { "Drafts in progress" } }
             @if drafts.is_empty() {
                 (ui::empty("No drafts", "Say what to run, see what it costs, then confirm.", Some(("/portal/submit/new/workload", "Start a new job"))))

@@ -136,7 +136,7 @@ pub(crate) fn empty(title: &str, text: &str, action: Option<(&str, &str)>) -> Ma
                 path fill="currentColor" fill-opacity=".14" d="M34 42q0-8 8-8h14v16q0 8-8 8H34z" {}
                 path d="M45 40v12M39 46h12" {}
             }
-            h3 { (title) }
+            h2 { (title) }
             p { (text) }
             @if let Some((href, label)) = action { a.btn.pri href=(href) { (label) } }
         }

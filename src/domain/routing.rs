@@ -1,0 +1,401 @@
+//! Where a job can run: what is on offer, what each job insists on, what gives
+//! way. The scheduler places jobs with the same [`place`] that the estimate uses,
+//! so that the two cannot disagree.
+use super::estimate::said;
+use super::money::Usd;
+use super::spec::{HOST_IMAGE, JobSpec, RegionMode};
+use serde::{Deserialize, Serialize};
+
+/// One kind of place to run on, as it is now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    pub node: String,
+    pub gpu_family: Option<String>,
+    pub gpu_class: Option<String>,
+    pub vram_gb: f64,
+    pub gpus: u32,
+    pub region: Option<String>,
+    /// Per hour of execution.
+    pub rate: Usd,
+    pub cpus: u32,
+    pub memory_gb: f64,
+    /// Jobs that can run at once.
+    pub slots: u32,
+    pub free: u32,
+    pub images: Images,
+}
+
+/// What becomes of a job's image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Images {
+    /// It is pulled and run.
+    Pulled,
+    /// There is only the machine's own system; other images are refused.
+    HostOnly,
+    /// There is only the machine's own system, and other images are ignored.
+    Ignored,
+}
+
+/// What the estimate looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    pub offers: Vec<Offer>,
+    /// Expected seconds until each running job ends: at best, at worst.
+    pub running: Vec<(i64, i64)>,
+    /// Expected seconds of execution of each job that waits in front.
+    pub ahead: Vec<(i64, i64)>,
+    /// Seconds that finished jobs of the same workspace, image and command took.
+    pub own: Vec<i64>,
+    /// Seconds that finished jobs of everyone with the same type took.
+    pub everyone: Vec<i64>,
+    /// Most seconds that a job may ask for.
+    pub longest_seconds: u32,
+}
+
+/// One question asked of a job before it is let in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Stable, such as `IMAGE_UNSUPPORTED`.
+    pub code: String,
+    /// `info`, `warning` or `error`.
+    pub severity: String,
+    /// `passed`, `warning` or `blocked`.
+    pub status: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub field: Option<String>,
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub action: Option<String>,
+}
+
+impl Check {
+    fn blocked(code: &str, field: &str, message: String, action: &str) -> Self {
+        Self {
+            code: code.into(),
+            severity: "error".into(),
+            status: "blocked".into(),
+            field: Some(field.into()),
+            message,
+            action: Some(action.into()),
+        }
+    }
+
+    fn warning(code: &str, field: &str, message: String) -> Self {
+        Self {
+            code: code.into(),
+            severity: "warning".into(),
+            status: "warning".into(),
+            field: Some(field.into()),
+            message,
+            action: None,
+        }
+    }
+
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.status == "blocked"
+    }
+}
+
+/// A preference that nothing live matches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relaxed {
+    pub field: String,
+    pub asked: String,
+    pub got: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placement {
+    pub offer: Offer,
+    pub relaxed: Vec<Relaxed>,
+    /// Offers that satisfy everything hard.
+    pub candidates: u32,
+    /// Whether a slot is free right now.
+    pub free_now: bool,
+}
+
+/// Everything that keeps `spec` from ever running on `offers`, and everything
+/// that its owner should know. A job is refused if any check is blocked.
+#[must_use]
+pub fn screen(spec: &JobSpec, snapshot: &Snapshot) -> Vec<Check> {
+    let offers = &snapshot.offers;
+    let mut checks: Vec<Check> = spec
+        .notices
+        .iter()
+        .map(|notice| Check::warning("NOT_SUPPORTED", "notices", notice.clone()))
+        .collect();
+    if offers.is_empty() {
+        checks.push(Check::blocked(
+            "NO_NODES",
+            "image",
+            "No machine is connected to this grid.".into(),
+            "Ask the operator to start one.",
+        ));
+        return checks;
+    }
+    if spec.image != HOST_IMAGE && offers.iter().all(|o| o.images != Images::Pulled) {
+        checks.push(if offers.iter().any(|o| o.images == Images::Ignored) {
+            Check::warning(
+                "IMAGE_IGNORED",
+                "image",
+                format!(
+                    "The command runs on this machine's own system. The image {} is not used.",
+                    spec.image
+                ),
+            )
+        } else {
+            Check::blocked(
+                "IMAGE_UNSUPPORTED",
+                "image",
+                format!(
+                    "This grid runs jobs on its own system and cannot pull {}.",
+                    spec.image
+                ),
+                "Use the image `host`, or ask the operator to install Docker or Podman.",
+            )
+        });
+    }
+    if spec.argv.is_empty() && offers.iter().all(|o| o.images != Images::Pulled) {
+        checks.push(Check::blocked(
+            "COMMAND_REQUIRED",
+            "command",
+            "A job on this machine's own system needs a command.".into(),
+            "Say what to run, such as `python3 train.py`.",
+        ));
+    }
+    if spec.time_limit_seconds > snapshot.longest_seconds {
+        checks.push(Check::blocked(
+            "TIME_LIMIT_TOO_LONG",
+            "timeout_seconds",
+            format!(
+                "Jobs may run for {} at most here.",
+                said(i64::from(snapshot.longest_seconds))
+            ),
+            "Lower the time limit.",
+        ));
+    }
+    if checks.iter().any(Check::is_blocked) {
+        return checks;
+    }
+    if let Some(blocked) = impossible(spec, offers) {
+        checks.push(blocked);
+    }
+    checks
+}
+
+/// The first hard requirement that leaves no offer, taken in this order.
+fn impossible(spec: &JobSpec, offers: &[Offer]) -> Option<Check> {
+    let mut left: Vec<&Offer> = offers.iter().collect();
+    for (hard, blocked) in hard_requirements() {
+        let kept: Vec<&Offer> = left
+            .iter()
+            .copied()
+            .filter(|offer| hard(spec, offer))
+            .collect();
+        if kept.is_empty() {
+            return Some(blocked(spec, &left));
+        }
+        left = kept;
+    }
+    None
+}
+
+type Fits = fn(&JobSpec, &Offer) -> bool;
+type Explains = fn(&JobSpec, &[&Offer]) -> Check;
+
+fn hard_requirements() -> [(Fits, Explains); 6] {
+    [
+        (fits_gpu, |_, _| {
+            Check::blocked(
+                "GPU_UNAVAILABLE",
+                "gpu_required",
+                "No machine of this grid has a GPU like that.".into(),
+                "Drop the GPU requirement, or ask the operator for a machine with one.",
+            )
+        }),
+        (fits_machine, |spec, left| {
+            let cpus = left.iter().map(|o| o.cpus).max().unwrap_or(0);
+            let memory = left.iter().map(|o| o.memory_gb).fold(0.0, f64::max);
+            let field = if spec.resources.cpus.unwrap_or(1) > cpus {
+                "cpu_count"
+            } else {
+                "memory_gb"
+            };
+            Check::blocked(
+                "MACHINE_TOO_SMALL",
+                field,
+                format!(
+                    "The largest machine here has {cpus} CPU cores and {memory:.0} GB of memory."
+                ),
+                "Ask for less.",
+            )
+        }),
+        (fits_region, |spec, _| {
+            Check::blocked(
+                "REGION_UNAVAILABLE",
+                "region_preference",
+                format!(
+                    "No machine is in {}, and you asked for no other region.",
+                    spec.routing
+                        .region_preference
+                        .as_deref()
+                        .unwrap_or_default()
+                ),
+                "Choose another region, or prefer this one instead of insisting on it.",
+            )
+        }),
+        (fits_avoid_list, |_, _| {
+            Check::blocked(
+                "ALL_AVOIDED",
+                "avoid_gpu_families",
+                "Every machine that fits is on your avoid-list.".into(),
+                "Take a GPU family off the list.",
+            )
+        }),
+        (fits_class, |spec, _| {
+            Check::blocked(
+                "GPU_CLASS_UNAVAILABLE",
+                "gpu_class",
+                format!(
+                    "No machine here has a GPU of class {}.",
+                    spec.routing.gpu_class.as_deref().unwrap_or_default()
+                ),
+                "Drop the class.",
+            )
+        }),
+        (fits_ceiling, |_, left| {
+            let cheapest = left.iter().map(|o| o.rate).min().unwrap_or_default();
+            Check::blocked(
+                "PRICE_CEILING_TOO_LOW",
+                "max_price_per_hour",
+                format!("The cheapest machine that fits costs {cheapest} per hour."),
+                "Raise the price ceiling.",
+            )
+        }),
+    ]
+}
+
+fn fits_gpu(spec: &JobSpec, offer: &Offer) -> bool {
+    let wanted = &spec.resources;
+    if !wanted.needs_gpu() {
+        return true;
+    }
+    offer.gpus >= wanted.gpu_count.unwrap_or(1).max(1)
+        && offer.vram_gb >= wanted.min_vram_gb.unwrap_or(0.0)
+        && wanted.gpu_type.as_ref().is_none_or(|kind| {
+            offer
+                .gpu_family
+                .as_ref()
+                .is_some_and(|f| f.eq_ignore_ascii_case(kind))
+        })
+}
+
+fn fits_machine(spec: &JobSpec, offer: &Offer) -> bool {
+    spec.resources.cpus.unwrap_or(1) <= offer.cpus
+        && spec.resources.memory_gb.unwrap_or(0.0) <= offer.memory_gb
+}
+
+fn fits_region(spec: &JobSpec, offer: &Offer) -> bool {
+    spec.routing.region_mode == RegionMode::Prefer || in_region(spec, offer)
+}
+
+fn in_region(spec: &JobSpec, offer: &Offer) -> bool {
+    spec.routing
+        .region_preference
+        .as_ref()
+        .is_none_or(|wanted| {
+            offer
+                .region
+                .as_ref()
+                .is_some_and(|region| region.eq_ignore_ascii_case(wanted))
+        })
+}
+
+fn fits_avoid_list(spec: &JobSpec, offer: &Offer) -> bool {
+    offer.gpu_family.as_ref().is_none_or(|family| {
+        !spec
+            .routing
+            .avoid_gpu_families
+            .iter()
+            .any(|avoided| avoided.eq_ignore_ascii_case(family))
+    })
+}
+
+fn fits_class(spec: &JobSpec, offer: &Offer) -> bool {
+    match (&spec.routing.gpu_class, &offer.gpu_class) {
+        (Some(wanted), Some(has)) => wanted.eq_ignore_ascii_case(has),
+        (Some(_), None) => !spec.resources.needs_gpu(),
+        (None, _) => true,
+    }
+}
+
+fn fits_ceiling(spec: &JobSpec, offer: &Offer) -> bool {
+    spec.routing
+        .max_price_per_hour
+        .is_none_or(|ceiling| offer.rate <= ceiling)
+}
+
+/// Where the job would go: among the offers that satisfy everything hard, one
+/// with a free slot first, then the one that gives up the fewest preferences,
+/// then the cheapest. `None` if there is none.
+#[must_use]
+pub fn place(spec: &JobSpec, snapshot: &Snapshot) -> Option<Placement> {
+    if screen(spec, snapshot).iter().any(Check::is_blocked) {
+        return None;
+    }
+    let fits = |offer: &&Offer| {
+        hard_requirements()
+            .iter()
+            .all(|(hard, _)| hard(spec, offer))
+    };
+    let candidates: Vec<&Offer> = snapshot.offers.iter().filter(fits).collect();
+    let best = candidates.iter().min_by_key(|offer| {
+        (
+            offer.free == 0,
+            relaxations(spec, offer).len(),
+            offer.rate,
+            offer.node.clone(),
+        )
+    })?;
+    Some(Placement {
+        offer: (*best).clone(),
+        relaxed: relaxations(spec, best),
+        candidates: u32::try_from(candidates.len()).unwrap_or(u32::MAX),
+        free_now: best.free > 0,
+    })
+}
+
+/// The soft preferences that `offer` does not meet.
+fn relaxations(spec: &JobSpec, offer: &Offer) -> Vec<Relaxed> {
+    let mut relaxed = Vec::new();
+    if let Some(wanted) = &spec.routing.preferred_gpu_family
+        && !offer
+            .gpu_family
+            .as_ref()
+            .is_some_and(|family| family.eq_ignore_ascii_case(wanted))
+    {
+        relaxed.push(Relaxed {
+            field: "preferred_gpu_family".into(),
+            asked: wanted.clone(),
+            got: offer.gpu_family.clone().unwrap_or_else(|| "no GPU".into()),
+            reason: format!("No machine of this grid that fits offers {wanted}."),
+        });
+    }
+    if let Some(wanted) = &spec.routing.region_preference
+        && !in_region(spec, offer)
+    {
+        relaxed.push(Relaxed {
+            field: "region_preference".into(),
+            asked: wanted.clone(),
+            got: offer
+                .region
+                .clone()
+                .unwrap_or_else(|| "this machine".into()),
+            reason: format!("No machine that fits is in {wanted}."),
+        });
+    }
+    relaxed
+}
