@@ -243,8 +243,12 @@ impl Browser {
             .iter()
             .filter(|entry| matches!(entry["level"].as_str(), Some("WARNING" | "SEVERE")));
         loud.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
-            // Said of dialogs that browsers without commands open as popovers.
-            .filter(|message| !message.contains("popovertarget is ignored"))
+            // Said of dialogs that browsers without commands open as popovers, and when
+            // the next page is asked for before this one has faded in.
+            .filter(|message| {
+                !message.contains("popovertarget is ignored")
+                    && !message.contains("ViewTransition opt-in disabled")
+            })
             .collect()
     }
 
