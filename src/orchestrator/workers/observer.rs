@@ -128,12 +128,14 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
     let mut cursor = run.log_cursor;
     let mut output = engine.logs(&handle, Cursor(cursor.clone()), true);
     let mut reading = true;
+    let mut started = false;
     let mut end = None;
     let mut status = engine.status(&handle).await;
     loop {
         match &status {
-            Ok(Status::Running { since, .. }) => {
+            Ok(Status::Running { since, .. }) if !started => {
                 lifecycle::started(state, id, *since).await?;
+                started = true;
             }
             Ok(Status::Ended(ended)) => end = Some(ended.clone()),
             // Not an end. Whatever keeps it from beginning is tried again.
@@ -161,7 +163,14 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
         tokio::select! {
             () = state.shutdown().cancelled() => return Ok(()),
             batch = output.next(), if reading => match batch {
-                Some(Ok(lines)) => keep(state, (id, attempt), &mut cursor, lines).await?,
+                Some(Ok(lines)) => {
+                    // Nobody sees output of a command that has not started.
+                    if !started && let Ok(Status::Running { since, .. }) = engine.status(&handle).await {
+                        lifecycle::started(state, id, since).await?;
+                        started = true;
+                    }
+                    keep(state, (id, attempt), &mut cursor, lines).await?;
+                }
                 Some(Err(error)) => return Err(Error::Unavailable(error.to_string())),
                 None => reading = false,
             },

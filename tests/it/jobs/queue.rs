@@ -73,6 +73,7 @@ async fn jobs_go_on_while_the_server_is_away_and_are_taken_up_again() {
     })
     .await;
     let before = ada.job(&id).await;
+    assert_eq!(before["status"], "running", "what prints has started");
     grid.stop();
     grid.run();
     let job = ada.ended(&id).await;
