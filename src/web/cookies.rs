@@ -1,7 +1,7 @@
 //! The portal's cookies, all of them out of reach of scripts.
 use super::Config;
 use crate::api::accounts::{Delivery, Registered, SignedIn};
-use crate::domain::id::AccountId;
+use crate::domain::id::{AccountId, DraftId};
 use time::{Duration, OffsetDateTime};
 use tower_cookies::cookie::SameSite;
 use tower_cookies::{Cookie, Cookies};
@@ -13,11 +13,15 @@ const SESSION: &str = "jg_session";
 const SIGNUP: &str = "jg_signup";
 /// Which version of the stylesheet the browser has been told to fetch.
 const STYLE: &str = "jg_css";
+/// The draft that this browser began last, for those who go back to its beginning.
+const BEGUN: &str = "jg_begun";
 /// What the next page says once.
 const SAID: &str = "jg_said";
 
 /// How long a registration may wait for its code, counting new codes.
 const SIGNUP_LASTS: Duration = Duration::hours(1);
+/// How long going back to the beginning of a draft finds it.
+const BEGUN_LASTS: Duration = Duration::hours(1);
 
 impl Config {
     /// `__Host-` makes browsers refuse the cookie from any other host or path,
@@ -27,6 +31,7 @@ impl Config {
             (true, SESSION) => "__Host-jg_session",
             (true, SIGNUP) => "__Host-jg_signup",
             (true, SAID) => "__Host-jg_said",
+            (true, BEGUN) => "__Host-jg_begun",
             _ => plain,
         }
     }
@@ -66,6 +71,19 @@ impl Config {
 
     pub(super) fn sign_out(&self, cookies: &Cookies) {
         self.forget(cookies, SESSION);
+        self.forget(cookies, BEGUN);
+    }
+
+    pub(super) fn has_begun(&self, cookies: &Cookies, draft: DraftId) {
+        cookies.add(self.bake(BEGUN, draft.to_string(), BEGUN_LASTS));
+    }
+
+    pub(super) fn begun(&self, cookies: &Cookies) -> Option<DraftId> {
+        self.read(cookies, BEGUN)?.parse().ok()
+    }
+
+    pub(super) fn begins_anew(&self, cookies: &Cookies) {
+        self.forget(cookies, BEGUN);
     }
 
     pub(super) fn registered(&self, cookies: &Cookies, with: &Registered) {

@@ -354,6 +354,12 @@ impl Browser {
         self.send(request(Method::GET, path), Body::empty()).await
     }
 
+    /// The same, with one more cookie.
+    pub(crate) async fn visit_with(&self, path: &str, cookie: &str) -> Page {
+        let request = request(Method::GET, path).header(header::COOKIE, cookie);
+        self.send(request, Body::empty()).await
+    }
+
     /// Asks for a fragment as htmx does.
     pub(crate) async fn swap(&self, path: &str) -> Page {
         self.send(htmx(request(Method::GET, path)), Body::empty())

@@ -56,6 +56,29 @@ async fn looking_creates_nothing_and_the_first_answer_does() {
 }
 
 #[tokio::test]
+async fn going_back_to_the_beginning_finds_what_was_begun() {
+    let browser = with(draft(json!({"name": "a", "workload_type": "batch"})));
+    let begun = format!("jg_begun={}", at("").split('/').nth(3).unwrap());
+    let back = browser
+        .visit_with("/portal/submit/new/workload", &begun)
+        .await;
+    assert_eq!(
+        (back.status, back.header("location")),
+        (StatusCode::SEE_OTHER, at("workload").as_str())
+    );
+    let anew = browser
+        .visit_with("/portal/submit/new/workload?anew=1", &begun)
+        .await;
+    assert_eq!(anew.header("location"), "/portal/submit/new/workload");
+    assert!(anew.header("set-cookie").starts_with("jg_begun=;"));
+    let other = "jg_begun=draft_00000000000070008000000000000000";
+    let gone = browser
+        .visit_with("/portal/submit/new/workload", other)
+        .await;
+    assert_eq!(gone.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_grid_without_images_proposes_its_own_system_and_says_what_that_is() {
     let browser = with(draft(json!({"name": "a", "workload_type": "batch"})));
     let page = browser.visit(&at("image")).await;

@@ -21,11 +21,12 @@ use axum::Router;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum_extra::extract::Form;
+use axum_extra::extract::{Form, Query};
 use fields::Answers;
 use http::StatusCode;
 use http::request::Parts;
 use maud::{Markup, html};
+use serde::Deserialize;
 use steps::Step;
 use tower_cookies::Cookies;
 use view::StepView;
@@ -33,7 +34,7 @@ use view::StepView;
 pub(super) fn routes() -> Router<Portal> {
     Router::new()
         .route("/portal/submit", get(index))
-        .route("/portal/submit/new/workload", get(begin).post(create))
+        .route(NEW, get(begin).post(create))
         .route("/portal/submit/{draft}", get(resume))
         .route("/portal/submit/{draft}/delete", post(delete))
         .route(
@@ -121,14 +122,44 @@ async fn open(api: &Client, wants: Wants, id: DraftId) -> Result<Result<Draft, R
 async fn index(viewer: Viewer) -> Result<Response, Error> {
     let drafts = viewer.api.drafts().await?.drafts;
     if drafts.is_empty() {
-        return Ok(Redirect::to("/portal/submit/new/workload").into_response());
+        return Ok(Redirect::to(NEW).into_response());
     }
     let main = view::drafts(&drafts, viewer.now);
     Ok(shell::page(&viewer, "Submit a job", Nav::Submit, main).into_response())
 }
 
+/// The address of the first step of a draft that does not exist yet.
+const NEW: &str = "/portal/submit/new/workload";
+
+/// Whether a draft is wanted that has nothing to do with the last one.
+#[derive(Debug, Default, Deserialize)]
+struct Beginning {
+    #[serde(default)]
+    anew: Option<String>,
+}
+
 /// The first step of a draft that does not exist yet: looking creates nothing.
-async fn begin(wants: Wants, viewer: Viewer) -> Response {
+/// Whoever comes back to it from the next step finds what was typed.
+async fn begin(
+    wants: Wants,
+    viewer: Viewer,
+    State(portal): State<Portal>,
+    cookies: Cookies,
+    Query(beginning): Query<Beginning>,
+) -> Response {
+    if beginning.anew.is_some() {
+        portal.config.begins_anew(&cookies);
+        return Redirect::to(NEW).into_response();
+    }
+    if let Some(id) = portal.config.begun(&cookies)
+        && viewer
+            .api
+            .draft(id)
+            .await
+            .is_ok_and(|draft| draft.job_id.is_none())
+    {
+        return Redirect::to(&Step::Workload.path(id)).into_response();
+    }
     let mut answers = Answers::of(Step::Workload.fields(), &fields::nothing());
     answers.propose("workload_type", WorkloadType::Batch.name());
     let view = StepView {
@@ -143,7 +174,13 @@ async fn begin(wants: Wants, viewer: Viewer) -> Response {
     draw(wants, &viewer, &view)
 }
 
-async fn create(wants: Wants, viewer: Viewer, Form(sent): Sent) -> Result<Response, Error> {
+async fn create(
+    wants: Wants,
+    viewer: Viewer,
+    State(portal): State<Portal>,
+    cookies: Cookies,
+    Form(sent): Sent,
+) -> Result<Response, Error> {
     let step = Step::Workload;
     let answers = Answers::sent(step.fields(), &sent);
     let mut view = StepView {
@@ -171,7 +208,10 @@ async fn create(wants: Wants, viewer: Viewer, Form(sent): Sent) -> Result<Respon
         from_job: None,
     };
     match viewer.api.create_draft(&new).await {
-        Ok(draft) => Ok(Redirect::to(&step.next().path(draft.id)).into_response()),
+        Ok(draft) => {
+            portal.config.has_begun(&cookies, draft.id);
+            Ok(Redirect::to(&step.next().path(draft.id)).into_response())
+        }
         Err(error) => {
             view.wrong = Wrong::of(error)?;
             Ok(draw(wants, &viewer, &view))

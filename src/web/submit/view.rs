@@ -89,7 +89,7 @@ pub(super) fn step(view: &StepView) -> Markup {
     let step = view.step;
     let action = match view.draft {
         Some(draft) => step.path(draft.id),
-        None => "/portal/submit/new/workload".to_owned(),
+        None => super::NEW.to_owned(),
     };
     let typed = Typed {
         fields: step.fields(),
@@ -369,12 +369,12 @@ pub(super) fn drafts(drafts: &[Draft], now: OffsetDateTime) -> Markup {
     html! {
         div.head {
             div { h1 { "Submit a job" } p { "Each answer is saved as you go." } }
-            a.btn.pri href="/portal/submit/new/workload" { (ui::icon("plus")) "Start a new job" }
+            a.btn.pri href={ (super::NEW) "?anew=1" } { (ui::icon("plus")) "Start a new job" }
         }
         section.card.flush {
             header { h2 #drafts-h { "Drafts in progress" } }
             @if drafts.is_empty() {
-                (ui::empty("No drafts", "Say what to run, see what it costs, then confirm.", Some(("/portal/submit/new/workload", "Start a new job"))))
+                (ui::empty("No drafts", "Say what to run, see what it costs, then confirm.", Some((super::NEW, "Start a new job"))))
             } @else {
                 div.scroll role="region" aria-labelledby="drafts-h" tabindex="0" {
                     table.tbl {
