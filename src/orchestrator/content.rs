@@ -3,6 +3,11 @@
 //! By hand, because all that is wrong is to be said at once and per field,
 //! because unknown fields are ignored, and because the same fields may stand at
 //! the top level or under `constraints`.
+mod command;
+mod reader;
+
+pub(super) use command::unparsed_command;
+
 use super::Error;
 use crate::api::jobs::Content;
 use crate::domain::money::Usd;
@@ -10,11 +15,10 @@ use crate::domain::spec::{
     JobSpec, Level, OptimizeFor, RegionMode, Resources, Routing, WorkloadType,
 };
 use crate::domain::text::is_invisible_order;
+use command::command;
+use reader::Reader;
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Command and arguments together may have so many characters.
-const LONGEST_COMMAND: usize = 4096;
 
 /// What is wrong, per field.
 pub(super) type Wrong = BTreeMap<String, String>;
@@ -147,86 +151,6 @@ fn image(from: &mut Reader<'_>) -> String {
         );
     }
     image
-}
-
-/// The program with its arguments, and the line as it was written. A bare string
-/// that a shell would take apart is given to a shell.
-fn command(from: &mut Reader<'_>) -> (Vec<String>, String) {
-    let arguments = from.texts("args", 1_000);
-    let (argv, line) = match from.get("command") {
-        None => (arguments.clone(), shell_words(&arguments)),
-        Some(Value::String(text)) if text.trim().is_empty() => {
-            (arguments.clone(), shell_words(&arguments))
-        }
-        Some(Value::String(text)) if arguments.is_empty() && for_a_shell(text.trim()) => (
-            vec!["/bin/sh".into(), "-c".into(), text.trim().to_owned()],
-            text.trim().to_owned(),
-        ),
-        Some(Value::String(text)) => {
-            let argv: Vec<String> = std::iter::once(text.trim().to_owned())
-                .chain(arguments)
-                .collect();
-            let line = shell_words(&argv);
-            (argv, line)
-        }
-        Some(Value::Array(_)) => {
-            let mut argv = from.texts("command", 1_000);
-            argv.extend(arguments);
-            let line = shell_words(&argv);
-            (argv, line)
-        }
-        Some(_) => {
-            from.complain(
-                "command",
-                "Give the command as text, or as an array of text.",
-            );
-            (Vec::new(), String::new())
-        }
-    };
-    if argv.iter().map(|word| word.chars().count()).sum::<usize>() > LONGEST_COMMAND {
-        from.complain("command", "Command and arguments may have 4096 characters together. Put longer work into a script.");
-    }
-    if argv.iter().any(|word| word.contains('\0')) {
-        from.complain("command", "A command cannot contain a NUL character.");
-    }
-    (argv, line)
-}
-
-/// What `command` and `args` have to be for this program with its arguments.
-pub(super) fn unparsed_command(words: &[String]) -> (Value, Value) {
-    match words {
-        // What went to a shell is best shown as it was written.
-        [sh, c, line]
-            if sh == "/bin/sh" && c == "-c" && line.trim() == line && for_a_shell(line) =>
-        {
-            (line.as_str().into(), Value::Null)
-        }
-        // Only arguments can be empty.
-        [program, rest @ ..] if rest.iter().any(String::is_empty) => {
-            (vec![program.as_str()].into(), rest.into())
-        }
-        words => (words.into(), Value::Null),
-    }
-}
-
-fn for_a_shell(text: &str) -> bool {
-    text.contains(|c: char| c.is_whitespace() || "|&;<>()$`\\\"'*?[#~!{".contains(c))
-}
-
-/// Words as one would type them into a shell.
-fn shell_words(words: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
-    words
-        .iter()
-        .map(|word| {
-            if !word.is_empty() && word.chars().all(plain) {
-                word.clone()
-            } else {
-                format!("'{}'", word.replace('\'', r"'\''"))
-            }
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 fn environment(from: &mut Reader<'_>) -> BTreeMap<String, String> {
@@ -383,143 +307,6 @@ fn metadata(from: &mut Reader<'_>) -> Option<Content> {
         from.complain("metadata", "Metadata may have 16,384 bytes of JSON.");
     }
     Some(metadata.clone())
-}
-
-struct Reader<'a> {
-    content: &'a Content,
-    constraints: Option<&'a Content>,
-    wrong: Wrong,
-}
-
-impl<'a> Reader<'a> {
-    fn new(content: &'a Content) -> Self {
-        let mut wrong = Wrong::new();
-        let constraints = match content.get("constraints") {
-            Some(Value::Object(nested)) => Some(nested),
-            None | Some(Value::Null) => None,
-            Some(_) => {
-                wrong.insert(
-                    "constraints".into(),
-                    "Give constraints as a JSON object.".into(),
-                );
-                None
-            }
-        };
-        Self {
-            content,
-            constraints,
-            wrong,
-        }
-    }
-
-    /// The first complaint about a field is the one that is told.
-    fn complain(&mut self, field: &str, why: &str) {
-        self.wrong
-            .entry(field.to_owned())
-            .or_insert_with(|| why.to_owned());
-    }
-
-    /// The value, at the top level or under `constraints`; `null` is none.
-    fn get(&self, field: &str) -> Option<&'a Value> {
-        let there = |map: &'a Content| map.get(field).filter(|value| !value.is_null());
-        there(self.content).or_else(|| self.constraints.and_then(there))
-    }
-
-    fn text(&mut self, field: &str, longest: usize) -> Option<String> {
-        let Value::String(text) = self.get(field)? else {
-            self.complain(field, "This must be text.");
-            return None;
-        };
-        let text = text.trim();
-        if text.chars().count() > longest {
-            self.complain(field, &format!("Use at most {longest} characters."));
-        } else if text.chars().any(is_invisible_order) {
-            self.complain(field, "Control characters are not allowed here.");
-        }
-        (!text.is_empty()).then(|| text.to_owned())
-    }
-
-    fn required_text(&mut self, field: &str, longest: usize, missing: &str) -> String {
-        let text = self.text(field, longest);
-        if text.is_none() {
-            self.complain(field, missing);
-        }
-        text.unwrap_or_default()
-    }
-
-    fn word(&mut self, field: &str, words: &[&str]) -> Option<String> {
-        let word = self.text(field, 40)?;
-        if words.contains(&word.as_str()) {
-            return Some(word);
-        }
-        self.complain(field, &format!("Use one of: {}.", words.join(", ")));
-        None
-    }
-
-    fn texts(&mut self, field: &str, most: usize) -> Vec<String> {
-        let Some(value) = self.get(field) else {
-            return Vec::new();
-        };
-        let texts: Option<Vec<String>> = value.as_array().and_then(|items| {
-            items
-                .iter()
-                .map(|item| item.as_str().map(str::to_owned))
-                .collect()
-        });
-        match texts {
-            Some(texts) if texts.len() > most => {
-                self.complain(field, &format!("There can be {most} entries at most."));
-                Vec::new()
-            }
-            Some(texts) if field != "args" && texts.iter().any(String::is_empty) => {
-                self.complain(field, "Entries cannot be empty.");
-                Vec::new()
-            }
-            Some(texts) => texts,
-            None => {
-                self.complain(field, "Give an array of text.");
-                Vec::new()
-            }
-        }
-    }
-
-    fn positive(&mut self, field: &str, most: f64) -> Option<f64> {
-        let number = self.get(field)?.as_f64();
-        match number {
-            Some(number) if number > 0.0 && number <= most => Some(number),
-            Some(_) => {
-                self.complain(field, &format!("Give a number above 0 and up to {most}."));
-                None
-            }
-            None => {
-                self.complain(field, "This must be a number.");
-                None
-            }
-        }
-    }
-
-    fn whole(&mut self, field: &str, least: u32, most: u32) -> Option<u32> {
-        let value = self.get(field)?;
-        let number = value.as_u64().and_then(|n| u32::try_from(n).ok());
-        match number {
-            Some(number) if (least..=most).contains(&number) => Some(number),
-            _ => {
-                self.complain(
-                    field,
-                    &format!("Give a whole number from {least} to {most}."),
-                );
-                None
-            }
-        }
-    }
-
-    fn flag(&mut self, field: &str) -> Option<bool> {
-        let Value::Bool(flag) = self.get(field)? else {
-            self.complain(field, "This must be true or false.");
-            return None;
-        };
-        Some(*flag)
-    }
 }
 
 #[cfg(test)]
