@@ -191,22 +191,8 @@ impl Drop for Grid {
     /// No job of a test outlives it.
     fn drop(&mut self) {
         self.kill();
-        for pid in shims(self.dir.path()) {
-            let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
-            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-        }
+        crate::server::end_runs(self.dir.path());
     }
-}
-
-/// The processes that work in `directory` or below: what watches the jobs.
-pub(crate) fn shims(directory: &Path) -> Vec<u32> {
-    let all = std::fs::read_dir("/proc").unwrap();
-    all.filter_map(|entry| {
-        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let at = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-        at.starts_with(directory).then_some(pid)
-    })
-    .collect()
 }
 
 async fn answer(response: reqwest::Response) -> Result<Answer, reqwest::Error> {

@@ -1,7 +1,8 @@
 //! The server is killed again and again, at any moment, while jobs come and go.
 //! Nothing is lost, done twice or paid twice.
-use crate::grid::{Grid, Person, eventually, processes, script, shims};
+use crate::grid::{Grid, Person, eventually, processes, script};
 use crate::harness::Answer;
+use crate::server::shims;
 use http::Method;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};

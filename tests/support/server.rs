@@ -133,6 +133,27 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        end_runs(self.data.path());
+    }
+}
+
+/// The processes that work in `directory` or below: what watches the jobs.
+pub(crate) fn shims(directory: &Path) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap();
+    all.filter_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let at = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+        at.starts_with(directory).then_some(pid)
+    })
+    .collect()
+}
+
+/// Ends what a dead server left running: jobs outlive servers, but no job of a
+/// test outlives the test.
+pub(crate) fn end_runs(data: &Path) {
+    for pid in shims(data) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
     }
 }
 
