@@ -112,6 +112,11 @@ async fn a_running_job_is_followed_from_where_its_page_is() {
     assert_eq!(page.texts("#log"), ["one error output: two"]);
     assert_eq!(page.texts(".tl h3"), ["Queued", "Started"]);
     assert_eq!(page.texts("dialog h2"), ["Cancel train?"]);
+    // What the stream would send again only because time has passed.
+    assert_eq!(
+        page.texts("#job-facts time"),
+        ["23 Nov 2026 14:00:00 UTC", "23 Nov 2026 14:00:02 UTC"]
+    );
     assert!(
         page.html
             .contains(r#"<noscript><meta http-equiv="refresh""#)

@@ -8,7 +8,7 @@ pub(crate) mod job_row;
 mod time;
 
 pub(crate) use crate::domain::money::Usd;
-pub(crate) use time::{duration, runway, time};
+pub(crate) use time::{duration, exact, runway, time};
 
 use super::assets;
 use crate::domain::job::{Phase, Status};
