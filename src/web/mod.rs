@@ -10,6 +10,7 @@ mod live;
 mod login;
 mod next;
 mod nodes;
+mod poll;
 mod reset;
 mod shell;
 mod signup;
