@@ -28,6 +28,10 @@ e2e *arguments:
 bench *arguments:
     cargo bench --bench jobs_page -- {{arguments}}
 
+# Measure whether answers tell by their time who has an account
+timing *arguments:
+    cargo bench --bench enumeration -- {{arguments}}
+
 # Look for known vulnerabilities in the dependencies (needs cargo-audit and its database)
 audit:
     cargo audit
