@@ -17,6 +17,7 @@ pub mod domain;
 pub mod egress;
 pub mod engine;
 pub mod orchestrator;
+pub mod proxy;
 pub mod random;
 pub mod settings;
 pub mod store;

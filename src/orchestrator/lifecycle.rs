@@ -4,7 +4,7 @@ use super::{Change, Error, State};
 use crate::clock::micros;
 use crate::domain::id::JobId;
 use crate::domain::job::{self, Event, Failure, Outcome};
-use crate::domain::ledger::{self, Transfer};
+use crate::domain::ledger;
 use crate::domain::money::Usd;
 use crate::engine::{self, End};
 use crate::store::jobs::events::NewEvent;
@@ -13,8 +13,9 @@ use crate::store::ledger::Resolution;
 use crate::store::{self, Conn};
 use time::OffsetDateTime;
 
-/// Every job is held for once, at submission, for its whole time limit.
-pub(super) const ONLY_HOLD: u32 = 1;
+/// A job is held for at submission, for its whole time limit. Only an app that is
+/// extended has further holds, numbered from here.
+pub(super) const FIRST_HOLD: u32 = 1;
 
 /// How often a move is tried again when someone else was quicker.
 const TRIES: usize = 5;
@@ -23,8 +24,8 @@ const TRIES: usize = 5;
 #[derive(Debug, Default)]
 struct Move {
     said: Vec<NewEvent>,
-    transfers: Vec<Transfer>,
-    resolution: Option<Resolution>,
+    /// What is paid out of the job's holds; the rest is given back.
+    settle: Option<Usd>,
     run: RunChange,
 }
 
@@ -177,8 +178,14 @@ fn failure(outcome: &engine::Outcome) -> Option<Failure> {
 
 /// What the end of a job brings with it: the last events, and its money.
 fn ended(job: &mut Job, at: OffsetDateTime, now: OffsetDateTime) -> Move {
-    let used = job.state.since().map_or(Usd::ZERO, |since| {
-        job.rate.for_millis((micros(at) - micros(since)) / 1_000)
+    let from = if job.spec.app.is_some() {
+        job.billed_from
+    } else {
+        job.state.since()
+    };
+    let used = from.map_or(Usd::ZERO, |from| {
+        job.rate
+            .for_millis((micros(at) - micros(from)).max(0) / 1_000)
     });
     let paid = used.min(job.hold);
     job.cost = Some(paid);
@@ -215,12 +222,7 @@ fn ended(job: &mut Job, at: OffsetDateTime, now: OffsetDateTime) -> Move {
             last,
             said(job, "billing.settled", "Settled", bill, "billing"),
         ],
-        transfers: ledger::settle(job.workspace, job.id, ONLY_HOLD, job.hold, paid),
-        resolution: (job.hold > Usd::ZERO).then_some(if paid > Usd::ZERO {
-            Resolution::Posted
-        } else {
-            Resolution::Voided
-        }),
+        settle: Some(paid),
         run: RunChange::End,
     }
 }
@@ -329,13 +331,8 @@ where
         return Ok(None);
     };
     table::update(conn, &mut job, &done.said).await?;
-    if let Some(how) = done.resolution {
-        let hold = ledger::hold_id(job.id, ONLY_HOLD);
-        if store::ledger::resolve_hold(conn, &hold, how, now).await? {
-            for transfer in &done.transfers {
-                store::ledger::transfer(conn, transfer, now).await?;
-            }
-        }
+    if let Some(paid) = done.settle {
+        settle(conn, &job, paid, now).await?;
     }
     match done.run {
         RunChange::None => {}
@@ -347,4 +344,30 @@ where
         RunChange::End => runs::ended(conn, id, attempt, now).await?,
     }
     Ok(Some(job))
+}
+
+/// Pays out of the job's holds, the oldest first, and gives the rest back.
+async fn settle(
+    conn: &mut Conn,
+    job: &Job,
+    paid: Usd,
+    now: OffsetDateTime,
+) -> Result<(), store::Error> {
+    let mut left = paid;
+    for (number, held) in store::ledger::holds(conn, job.id).await? {
+        let part = left.min(held);
+        left = left.saturating_sub(part);
+        let how = if part > Usd::ZERO {
+            Resolution::Posted
+        } else {
+            Resolution::Voided
+        };
+        let hold = ledger::hold_id(job.id, number);
+        if store::ledger::resolve_hold(conn, &hold, how, now).await? {
+            for transfer in ledger::settle(job.workspace, job.id, number, held, part) {
+                store::ledger::transfer(conn, &transfer, now).await?;
+            }
+        }
+    }
+    Ok(())
 }

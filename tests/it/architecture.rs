@@ -17,6 +17,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "api", "domain", "store", "engine", "egress", "clock", "random",
         ],
     ),
+    (
+        "proxy",
+        &["api", "orchestrator", "engine", "domain", "clock", "random"],
+    ),
     ("web", &["api", "client", "domain", "clock", "random"]),
     ("clock", &[]),
     ("random", &["domain"]),

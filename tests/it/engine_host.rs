@@ -154,6 +154,9 @@ fn command(argv: &[&str]) -> RunSpec {
         time_limit: DEADLINE,
         grace: DEADLINE,
         network: Network::None,
+        mounts: Vec::new(),
+        user_key: None,
+        shm_bytes: 64 << 20,
         log_limit_bytes: 4 << 20,
     }
 }

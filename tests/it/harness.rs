@@ -9,6 +9,7 @@ use junglegrid::api::Origin;
 use junglegrid::clock::Clock;
 use junglegrid::domain::money::Usd;
 use junglegrid::engine::{self, Cursor, Engine, Event, Handle, LogLine, Network, Node, RunKey};
+use junglegrid::orchestrator::apps::Catalogue;
 use junglegrid::orchestrator::{Config, State, router};
 use junglegrid::store::Store;
 use serde_json::{Value, json};
@@ -70,6 +71,7 @@ impl TestApi {
         let state = State::new(
             store,
             engine,
+            Catalogue::load(None).unwrap(),
             clock.clone(),
             config,
             [7; 32],
@@ -238,6 +240,8 @@ pub(crate) fn config() -> Config {
     Config {
         instance: "test".into(),
         public_url: "http://localhost:8080".into(),
+        app_url: "http://*.apps.localhost:8080".into(),
+        volumes: std::path::PathBuf::from("/nonexistent/volumes"),
         welcome_credit: Usd::from_micros(5_000_000),
         hourly_rate: Usd::from_micros(120_000),
         slots: 2,
@@ -326,6 +330,9 @@ impl Engine for NoEngine {
         stream::empty().boxed()
     }
     async fn stop(&self, _: &Handle) -> engine::Result<()> {
+        Err(engine::Error::NotFound)
+    }
+    async fn connect(&self, _: &Handle, _: u16) -> engine::Result<Box<dyn engine::Connection>> {
         Err(engine::Error::NotFound)
     }
     fn workspace(&self, _: &Handle) -> Option<PathBuf> {

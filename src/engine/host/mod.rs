@@ -278,6 +278,10 @@ impl Engine for HostEngine {
         blocking(move || runs.stop(&handle)).await
     }
 
+    async fn connect(&self, _handle: &Handle, _port: u16) -> Result<Box<dyn super::Connection>> {
+        Err(Error::Unavailable("not reachable yet".into()))
+    }
+
     fn workspace(&self, handle: &Handle) -> Option<PathBuf> {
         let workspace = self.runs.path(handle).ok()?.join(record::WORKSPACE);
         workspace.is_dir().then_some(workspace)

@@ -102,6 +102,9 @@ fn nothing() -> RunSpec {
         time_limit: Duration::from_secs(20),
         grace: Duration::ZERO,
         network: Network::None,
+        mounts: Vec::new(),
+        user_key: None,
+        shm_bytes: 16 * 1024 * 1024,
         log_limit_bytes: 64 << 10,
     }
 }

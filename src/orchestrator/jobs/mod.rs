@@ -246,7 +246,7 @@ async fn wait_for_end(
         }
         let news = async {
             while let Ok(change) = changes.recv().await {
-                if change.job() == id {
+                if change.job() == Some(id) {
                     break;
                 }
             }

@@ -236,6 +236,7 @@ fn new_job(
         rate,
         hold: estimates::hold(&order.spec, rate),
         cost: None,
+        billed_from: None,
         quote,
         created_at: now,
         updated_at: now,
@@ -270,7 +271,7 @@ async fn admit(
         .apply(Event::Admitted)
         .map_err(|impossible| Halt::Refused(Error::Internal(impossible.into())))?;
     job.queued_at = Some(now);
-    if let Some(hold) = ledger::hold(job.workspace, job.id, lifecycle::ONLY_HOLD, job.hold) {
+    if let Some(hold) = ledger::hold(job.workspace, job.id, lifecycle::FIRST_HOLD, job.hold) {
         store::ledger::transfer(conn, &hold, now).await?;
     }
     let set_aside = format!("{} set aside: the most that this job can cost.", job.hold);

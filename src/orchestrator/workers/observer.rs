@@ -264,6 +264,7 @@ async fn submitted(
 
 fn spec(state: &State, job: &Job) -> RunSpec {
     let resources = &job.spec.resources;
+    let memory_bytes = bytes(resources.memory_gb.unwrap_or(2.0));
     RunSpec {
         image: job.spec.image.clone(),
         argv: job.spec.argv.clone(),
@@ -271,12 +272,15 @@ fn spec(state: &State, job: &Job) -> RunSpec {
         cpus: resources.cpus.map_or(1.0, |cpus| {
             f32::from(u16::try_from(cpus).unwrap_or(u16::MAX))
         }),
-        memory_bytes: bytes(resources.memory_gb.unwrap_or(2.0)),
+        memory_bytes,
         processes: PROCESSES,
         disk_bytes: bytes(resources.disk_gb.unwrap_or(20.0)),
         time_limit: Duration::from_secs(u64::from(job.spec.time_limit_seconds)),
         grace: state.config().grace,
         network: state.config().network,
+        mounts: Vec::new(),
+        user_key: None,
+        shm_bytes: memory_bytes,
         log_limit_bytes: state.config().log_limit_bytes,
     }
 }
