@@ -148,12 +148,9 @@ fn wallet(viewer: &Viewer) -> Markup {
     }
 }
 
-/// Both of them, for a fragment that knows a newer balance.
-pub(crate) fn wallet_again(viewer: &Viewer) -> Markup {
-    html! {
-        hx-partial hx-target="#wallet" hx-swap="outerMorph" { (wallet(viewer)) }
-        hx-partial hx-target="#purse" hx-swap="outerMorph" { (purse(viewer)) }
-    }
+/// Both of them, `#purse` and `#wallet`, for a page that polls.
+pub(crate) fn wallets(viewer: &Viewer) -> [Markup; 2] {
+    [purse(viewer), wallet(viewer)]
 }
 
 fn role(viewer: &Viewer) -> &'static str {
