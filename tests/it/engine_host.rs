@@ -1,5 +1,6 @@
 //! The host engine through its trait, against the real binary.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod apps;
 mod ends;
 mod output;
 mod upkeep;

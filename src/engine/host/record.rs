@@ -29,6 +29,8 @@ pub(super) const WORKSPACE: &str = "workspace";
 pub(super) const WORKSPACE_INSIDE: &str = "/workspace";
 /// Where a run sees this program, which is more than the system may have.
 pub(super) const BINARY: &str = "/run/junglegrid";
+/// A copy of this program, only where its own file has gone.
+pub(super) const PROGRAM: &str = "program";
 /// Where the shim mounts the root directory of the sandbox; empty otherwise.
 pub(super) const ROOT: &str = "root";
 

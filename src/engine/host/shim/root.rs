@@ -139,7 +139,6 @@ fn build(
     let root = run.join(ROOT);
     let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
     let size = format!("mode=1777,size={}", order.memory_bytes);
-    let binary = volumes::binary();
     step("leaving the machine's mounts", leave())?;
     step(
         "mounting the root",
@@ -167,7 +166,7 @@ fn build(
         ),
     )?;
     step("making /run and /var", variable(&root))?;
-    *no_binary = volumes::show_binary(&root, binary)
+    *no_binary = volumes::show_binary(run, &root)
         .err()
         .map(|error| error.to_string());
     for directory in &order.readable {

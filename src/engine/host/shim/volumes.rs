@@ -2,7 +2,7 @@
 //!
 //! Earlier runs have filled the directories, so nothing in them is believed: no
 //! step of a path ever follows a link.
-use super::super::record::{BINARY, FOLDERS, RUN_AS, USERS, Volume, WORKSPACE_INSIDE};
+use super::super::record::{BINARY, FOLDERS, PROGRAM, RUN_AS, USERS, Volume, WORKSPACE_INSIDE};
 use super::sys;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
@@ -10,9 +10,10 @@ use nix::unistd::{Uid, fchownat};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path};
 
+const RUNNING: &str = "/proc/self/exe";
 /// Only for a name to start from.
 const HERE: OFlag = OFlag::O_PATH
     .union(OFlag::O_DIRECTORY)
@@ -104,40 +105,38 @@ fn furnish(workspace: &OwnedFd, folder: &str, user: Option<Uid>) -> io::Result<(
     own(&openat(workspace, folder, HERE, Mode::empty())?, user)
 }
 
-/// The running program, as a mount that can be attached later; must be taken
-/// before the machine's mounts are left, which its file is part of.
-pub(super) fn binary() -> io::Result<OwnedFd> {
-    let here = open("/", HERE, Mode::empty())?;
-    let mount = sys::clone_mount(here.as_fd(), Path::new("/proc/self/exe"))?;
-    restrict_binary(mount)
-}
-
-/// The same where that is forbidden to us: by its name, if that is still the
-/// program that runs. Must be called after the machine's mounts were left.
-fn binary_by_name() -> io::Result<OwnedFd> {
-    let name = fs::read_link("/proc/self/exe")?;
-    let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
-    if identity(&name).ok() != Some(identity(Path::new("/proc/self/exe"))?) {
-        return Err(io::Error::other(
-            "its file has been replaced since it was started, and the kernel lets only root show the old one",
-        ));
-    }
-    let here = open("/", HERE, Mode::empty())?;
-    restrict_binary(sys::clone_mount(here.as_fd(), &name)?)
-}
-
-fn restrict_binary(mount: OwnedFd) -> io::Result<OwnedFd> {
+/// Shows the program that runs, whatever its file is by now.
+pub(super) fn show_binary(run: &Path, root: &Path) -> io::Result<()> {
+    let mount = named().or_else(|_| copied(run))?;
     sys::restrict_tree(
         mount.as_fd(),
         libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
     )?;
-    Ok(mount)
+    let place = File::create_new(root.join(BINARY.trim_start_matches('/')))?;
+    sys::attach_mount(mount.as_fd(), place.as_fd())
 }
 
-/// Puts the program where runs find it.
-pub(super) fn show_binary(root: &Path, early: io::Result<OwnedFd>) -> io::Result<()> {
-    let mount = early.or_else(|_| binary_by_name())?;
-    let place = root.join(BINARY.trim_start_matches('/'));
-    let place = File::create_new(place)?;
-    sys::attach_mount(mount.as_fd(), place.as_fd())
+/// Its file, if that has not been replaced since.
+fn named() -> io::Result<OwnedFd> {
+    let running = fs::metadata(RUNNING)?;
+    let mount = mount(&fs::read_link(RUNNING)?)?;
+    let found = fstat(&mount)?;
+    if (found.st_dev, found.st_ino) == (running.dev(), running.ino()) {
+        Ok(mount)
+    } else {
+        Err(io::Error::other("the file has been replaced"))
+    }
+}
+
+/// What is executed after its file has gone: no mount can show what has no name.
+fn copied(run: &Path) -> io::Result<OwnedFd> {
+    let copy = run.join(PROGRAM);
+    fs::copy(RUNNING, &copy)?;
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o555))?;
+    mount(&copy)
+}
+
+fn mount(file: &Path) -> io::Result<OwnedFd> {
+    let here = open("/", HERE, Mode::empty())?;
+    sys::clone_mount(here.as_fd(), file)
 }
