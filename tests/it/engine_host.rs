@@ -7,7 +7,7 @@ mod upkeep;
 mod walls;
 
 use futures_util::StreamExt as _;
-use junglegrid::engine::host::{Config, HostEngine};
+use junglegrid::engine::host::{Config, HostEngine, PRIVATE_PORTS};
 use junglegrid::engine::{
     Cursor, End, Engine, Error, Handle, LogLine, Network, Outcome, RunKey, RunSpec, Status, Stream,
 };

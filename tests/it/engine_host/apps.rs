@@ -1,7 +1,6 @@
 //! Runs that are servers: reached by the server alone, with directories that
 //! outlive them.
 use super::*;
-use junglegrid::engine::host::PRIVATE_PORTS;
 use junglegrid::engine::{Connection, Mount};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -10,7 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 /// Greets with `name`, then says back one line, to one client after the other.
-fn echo(name: &str, port: u16) -> RunSpec {
+pub(super) fn echo(name: &str, port: u16) -> RunSpec {
     command(&[
         "perl",
         "-MIO::Socket::INET",
@@ -38,7 +37,7 @@ async fn talk(connection: Box<dyn Connection>) -> (String, String) {
     (greeting, answer)
 }
 
-async fn greeting(engine: &HostEngine, handle: &Handle, port: u16) -> String {
+pub(super) async fn greeting(engine: &HostEngine, handle: &Handle, port: u16) -> String {
     let connection = engine.connect(handle, port).await.unwrap();
     let (greeting, answer) = tokio::time::timeout(DEADLINE, talk(connection))
         .await
@@ -248,6 +247,70 @@ async fn only_the_server_s_user_comes_through_the_door() {
     let said: Vec<_> = lines.iter().map(|line| line.data.clone()).collect();
     assert_eq!(said, ["out of reach"]);
     stopped(&host, &handle).await;
+}
+
+/// An engine on a machine whose kernel makes no namespace of this kind.
+fn without(host: &Host, namespaces: &str) -> HostEngine {
+    let exe = host.directory.path().join("confined");
+    let script = format!(
+        "#!/bin/sh\nexec unshare --user --map-root-user sh -c 'echo 0 > /proc/sys/user/{namespaces} && exec {} \"$@\"' junglegrid \"$@\"\n",
+        env!("CARGO_BIN_EXE_junglegrid")
+    );
+    fs::write(&exe, script).unwrap();
+    fs::set_permissions(&exe, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut config = Config::new(host.directory.path().join("data/runs"), "test".into());
+    config.exe = exe;
+    HostEngine::new(config).unwrap()
+}
+
+#[tokio::test]
+async fn a_machine_without_the_walls_for_it_refuses_in_words() {
+    let mut host = Host::new();
+    if host.lacks(&["process namespace"]).await {
+        return;
+    }
+    for (namespaces, lacking, why) in [
+        (
+            "max_net_namespaces",
+            "network namespace",
+            "no network of its own",
+        ),
+        (
+            "max_mnt_namespaces",
+            "file system",
+            "no root directory of its own",
+        ),
+    ] {
+        host.engine = without(&host, namespaces);
+        let given = host.engine.probe().await.unwrap();
+        for name in [lacking, PRIVATE_PORTS] {
+            let one = given.iter().find(|one| one.name == name).unwrap();
+            assert!(!one.active, "{one:?}");
+        }
+        let script = "echo ready; while ! test -e go; do sleep 0.02; done";
+        let handle = host.submit(namespaces, &shell(script)).await;
+        host.says(&handle, "ready").await;
+        let refused = refusal(&host.engine, &handle, 8000).await;
+        assert!(
+            matches!(&refused, Error::Refused(told) if told.contains(why)),
+            "{refused:?}"
+        );
+        fs::write(host.run_directory(&handle).join("workspace/go"), "").unwrap();
+        host.end(&handle).await;
+    }
+    let volume = host.directory.path().join("data/volumes/v");
+    let (end, _) = host
+        .run("shown", &mounted("true", &volume, "/models", None))
+        .await;
+    assert!(
+        matches!(&end.outcome, Outcome::Refused(why) if why.contains("/models cannot be shown")),
+        "{end:?}"
+    );
+    let itself = command(&["/run/junglegrid", "--version"]);
+    let (end, lines) = host.run("itself", &itself).await;
+    assert_eq!(end.outcome, Outcome::Exited(127));
+    let said = texts(&lines, Stream::System).concat();
+    assert!(said.contains("cannot be executed here"), "{said}");
 }
 
 fn mounted(script: &str, host: &Path, inside: &str, key: Option<&str>) -> RunSpec {
@@ -507,4 +570,24 @@ async fn shared_memory_is_as_large_as_asked() {
     spec.shm_bytes = 1 << 20;
     let (_, lines) = host.run("small", &spec).await;
     assert_eq!(texts(&lines, Stream::Out), ["1048576", "3000000"]);
+}
+
+#[tokio::test]
+#[ignore = "a measurement, not a test"]
+async fn how_long_a_connection_takes() {
+    let host = Host::new();
+    let handle = serve(&host, "measured", "hello", 8000).await;
+    let mut times = Vec::new();
+    for _ in 0..1000 {
+        let begin = Instant::now();
+        let connection = host.engine.connect(&handle, 8000).await.unwrap();
+        times.push(begin.elapsed());
+        talk(connection).await;
+    }
+    times.sort();
+    println!(
+        "connect: median {:?}, 99 of 100 below {:?}, slowest {:?}",
+        times[500], times[990], times[999]
+    );
+    stopped(&host, &handle).await;
 }
