@@ -1,5 +1,3 @@
-//! The walls around a run that the kernel builds by itself: namespaces, a user,
-//! resource limits. What the machine refuses is left out and told.
 //! The walls around a run: namespaces, a root directory of its own, a user of
 //! its own, resource limits. What the machine refuses is left out and told.
 use super::super::record::{FOLDERS, Measure, Order, WORKSPACE};
@@ -87,6 +85,7 @@ pub(super) struct Walls {
     /// The kernel ends everything in the sandbox with its first process.
     pub(super) own_processes: bool,
     pub(super) own_network: bool,
+    pub(super) own_loopback: bool,
     /// How many processes there are can be limited by counting the user's.
     pub(super) own_count: bool,
 }
@@ -131,7 +130,7 @@ pub(super) fn separate(order: &Order, owner: Owner) -> Walls {
     ) {
         let _ = nix::unistd::sethostname("junglegrid");
     }
-    let mut own_network = false;
+    let (mut own_network, mut own_loopback) = (false, true);
     if order.host_network {
         measures.push(Measure::new(
             "network namespace",
@@ -145,6 +144,7 @@ pub(super) fn separate(order: &Order, owner: Owner) -> Walls {
     ) {
         own_network = true;
         if let Err(error) = sys::loopback_up() {
+            own_loopback = false;
             measures.push(Measure::new(
                 "loopback",
                 false,
@@ -156,6 +156,7 @@ pub(super) fn separate(order: &Order, owner: Owner) -> Walls {
         measures,
         own_processes,
         own_network,
+        own_loopback: own_network && own_loopback,
         own_count,
     }
 }
@@ -215,7 +216,9 @@ pub(super) fn limit(order: &Order, groups: &Groups, walls: &Walls) -> Vec<Measur
         ("fsize", Resource::RLIMIT_FSIZE, order.disk_bytes),
         ("nofile", Resource::RLIMIT_NOFILE, 65_536),
     ];
-    if walls.own_count {
+    // Other runs of the same user would count, so it is left to the control
+    // group if there is one.
+    if walls.own_count && !(order.shared_user && groups.processes.active()) {
         limits.push((
             "nproc",
             Resource::RLIMIT_NPROC,
