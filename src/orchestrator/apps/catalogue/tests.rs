@@ -97,19 +97,19 @@ fn flaws_name_the_file_the_field_and_the_line() {
             "a typo",
             OWN.replace("label =", "lable ="),
             "services.lable",
-            "line 24",
+            "line 22",
         ),
         (
             "a type",
             OWN.replace("port = 8080", "port = \"8080\""),
             "services.port",
-            "line 25",
+            "line 23",
         ),
         (
             "too much",
             OWN.replace("port = 8080", "port = 70000"),
             "services.port",
-            "line 25",
+            "line 23",
         ),
         (
             "missing",
@@ -121,13 +121,13 @@ fn flaws_name_the_file_the_field_and_the_line() {
             "missing below",
             OWN.replace("spdx = \"MIT\"\n", ""),
             "licence.spdx",
-            "line 10",
+            "line 11",
         ),
         (
             "inside a line",
             OWN.replace(readiness, "readiness = { path = \"/\", pth = 1 }"),
             "services.pth",
-            "line 27",
+            "line 25",
         ),
         (
             "syntax",
