@@ -24,6 +24,9 @@ pub struct Template {
     pub version: String,
     /// A container image, or `host` for the machine's own system.
     pub image: String,
+    /// Why the image is not pinned by a digest yet, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpinned: Option<String>,
     pub image_size_gb: f64,
     pub licence_spdx: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -40,7 +43,7 @@ pub struct Template {
     pub mobile: bool,
     pub notes: Vec<String>,
     pub hourly_rate_usd: Usd,
-    /// From the launch to the open dashboard.
+    /// From the reserved machine to the open dashboard; waiting for one comes on top.
     pub usual_start: Usual,
     /// Offered at the launch, in minutes; 0 for never.
     pub idle_stop_minutes: u32,

@@ -1,4 +1,7 @@
 //! The life of a launched app, as one table of allowed moves.
+use super::estimate::Range;
+use super::money::Usd;
+use super::template::Phases;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -231,10 +234,109 @@ pub struct Settings {
     pub max_usd_micros: Option<i64>,
 }
 
+impl Settings {
+    /// Minutes that are paid for at `rate` per hour: as long as it may run, or as
+    /// long as what it may cost lasts.
+    #[must_use]
+    pub fn minutes(&self, rate: Usd) -> u32 {
+        let lasts = self
+            .max_usd_micros
+            .and_then(|micros| Usd::from_micros(micros).seconds_at(rate))
+            .and_then(|seconds| u32::try_from(seconds / 60).ok());
+        self.max_minutes.min(lasts.unwrap_or(u32::MAX))
+    }
+
+    /// The most that it can cost at `rate` before it is extended.
+    #[must_use]
+    pub fn hold(&self, rate: Usd) -> Usd {
+        rate.at_most_for_seconds(i64::from(self.minutes(rate)) * 60)
+    }
+}
+
+/// With fewer launches than this, the manifest knows better.
+const FEW: usize = 3;
+
+/// How many seconds it takes from a machine to the open dashboard, and how many
+/// launches say so: a quarter were quicker than `low`, one in ten slower than `high`.
+#[must_use]
+pub fn usual_start(launches: &[i64], phases: &Phases) -> (Range, usize) {
+    let count = launches.len();
+    if count < FEW {
+        let sum = |of: fn((u32, u32)) -> u32| {
+            [phases.image, phases.start, phases.services]
+                .into_iter()
+                .map(|phase| i64::from(of(phase)))
+                .sum()
+        };
+        let range = Range {
+            low: sum(|phase| phase.0),
+            high: sum(|phase| phase.1),
+        };
+        return (range, 0);
+    }
+    let mut sorted: Vec<i64> = launches.iter().map(|seconds| (*seconds).max(0)).collect();
+    sorted.sort_unstable();
+    let range = Range {
+        low: sorted[count / 4],
+        high: sorted[count * 9 / 10],
+    };
+    (range, count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn money_and_hours_bound_a_session_whichever_ends_first() {
+        let rate = Usd::from_micros(120_000);
+        let settings = |max_minutes, max_usd_micros| Settings {
+            max_minutes,
+            idle_minutes: 0,
+            max_usd_micros,
+        };
+        for (hours, dollars, rate, minutes) in [
+            (240, None, rate, 240),
+            (240, Some(1_000_000), rate, 240),
+            // Ten cents are fifty minutes.
+            (240, Some(100_000), rate, 50),
+            (240, Some(10_000), rate, 5),
+            (240, Some(1_999), rate, 0),
+            (240, Some(10_000), Usd::ZERO, 240),
+        ] {
+            let settings = settings(hours, dollars);
+            assert_eq!(settings.minutes(rate), minutes, "{settings:?} at {rate}");
+            let hold = settings.hold(rate);
+            assert_eq!(hold, rate.at_most_for_seconds(i64::from(minutes) * 60));
+            assert!(dollars.is_none_or(|most| hold.micros() <= most), "{hold}");
+        }
+    }
+
+    #[test]
+    fn the_usual_start_comes_from_history_once_there_is_any() {
+        let phases = Phases {
+            image: (60, 600),
+            start: (1, 5),
+            services: (10, 60),
+        };
+        let manifest = (Range { low: 71, high: 665 }, 0);
+        assert_eq!(usual_start(&[], &phases), manifest);
+        assert_eq!(usual_start(&[5, 6], &phases), manifest);
+        assert_eq!(
+            usual_start(&[9, 5, 7], &phases),
+            (Range { low: 5, high: 9 }, 3)
+        );
+        let twenty: Vec<i64> = (1..=20).rev().collect();
+        assert_eq!(
+            usual_start(&twenty, &phases),
+            (Range { low: 6, high: 19 }, 20)
+        );
+        assert_eq!(
+            usual_start(&[-3, -2, -1], &phases).0,
+            Range { low: 0, high: 0 }
+        );
+    }
 
     proptest! {
         #[test]

@@ -1,5 +1,7 @@
 //! What a template's manifest says: how an app is started, when it is ready, and
 //! what it needs.
+mod check;
+
 use super::spec::{HOST_IMAGE, WorkloadType};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,10 @@ pub struct Manifest {
     pub version: String,
     /// A container image pinned by digest, or `host`.
     pub image: String,
+    /// Why the image has no digest yet. Such a template is shown, and cannot be
+    /// launched before somebody has pinned it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpinned: Option<String>,
     /// Gigabytes (10⁹ bytes) to pull, compressed. 0 for `host`.
     #[serde(default)]
     pub image_size_gb: f64,
@@ -55,6 +61,12 @@ const fn inference() -> WorkloadType {
 }
 
 impl Manifest {
+    /// Everything that is wrong with it: the path of a field, and a sentence.
+    #[must_use]
+    pub fn check(&self) -> Vec<(String, String)> {
+        check::check(self)
+    }
+
     #[must_use]
     pub fn runs_on_host(&self) -> bool {
         self.image == HOST_IMAGE
@@ -161,7 +173,8 @@ pub struct Auth {
 #[serde(deny_unknown_fields)]
 pub struct Variable {
     pub name: String,
-    /// `{origin:SERVICE}` stands for that service's public origin.
+    /// `{origin:SERVICE}` stands for that service's public origin; there is no
+    /// other use of braces.
     #[serde(default)]
     pub value: String,
     /// Made anew for each session, and never shown.

@@ -4,6 +4,7 @@ mod board;
 pub mod catalogue;
 mod launch;
 mod live;
+mod offer;
 mod secrets;
 mod templates;
 mod view;
