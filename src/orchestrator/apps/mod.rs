@@ -6,9 +6,11 @@ mod launch;
 mod live;
 mod secrets;
 mod templates;
+mod usual;
 mod view;
 
 pub use catalogue::Catalogue;
+pub(super) use live::Live;
 
 use super::State;
 use super::route::on;
