@@ -42,7 +42,8 @@ impl FromRequestParts<State> for Caller {
 }
 
 impl Caller {
-    /// Whether the session goes on: for answers that take hours.
+    /// Whether the session goes on, with the rights that it began with: for answers
+    /// that take hours.
     ///
     /// # Errors
     ///
@@ -50,7 +51,11 @@ impl Caller {
     pub(super) async fn still_here(&self, state: &State) -> Result<(), Error> {
         let mut conn = state.store().read().await?;
         match sessions::bearer_of(&mut conn, self.session).await? {
-            Some(bearer) if state.now() < bearer.expires_at => Ok(()),
+            Some(bearer)
+                if state.now() < bearer.expires_at && (bearer.operator || !self.operator) =>
+            {
+                Ok(())
+            }
             Some(_) | None => Err(Error::Unauthorized),
         }
     }

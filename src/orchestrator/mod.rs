@@ -84,6 +84,8 @@ struct Shared {
     /// Codes are stored as HMACs under this key.
     master_key: [u8; 32],
     hub: Hub,
+    /// Who follows apps.
+    live: apps::Live,
     /// Told when a job has been queued or a slot has become free.
     work: Notify,
     /// Told when a mail has been queued.
@@ -114,6 +116,7 @@ impl State {
             config,
             master_key,
             hub: Hub::new(),
+            live: apps::Live::default(),
             work: Notify::new(),
             mail: Notify::new(),
             watched: Mutex::default(),

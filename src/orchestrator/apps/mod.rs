@@ -7,9 +7,11 @@ mod live;
 mod offer;
 mod secrets;
 mod templates;
+mod usual;
 mod view;
 
 pub use catalogue::Catalogue;
+pub(super) use live::Live;
 
 use super::State;
 use super::route::on;

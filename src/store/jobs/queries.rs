@@ -2,11 +2,12 @@
 use super::row::Row;
 use super::{Job, runs};
 use crate::clock::micros;
-use crate::domain::id::WorkspaceId;
+use crate::domain::id::{JobId, WorkspaceId};
 use crate::domain::ledger::Account;
 use crate::domain::money::Usd;
 use crate::store::ledger::Balance;
-use crate::store::{Conn, Error};
+use crate::store::{Conn, Error, places};
+use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 
 /// Which jobs of a workspace, and from where on.
@@ -64,6 +65,17 @@ fn pattern(text: &str) -> String {
         .replace('%', "!%")
         .replace('_', "!_");
     format!("%{escaped}%")
+}
+
+/// These jobs, whosever they are, in no particular order.
+pub async fn these(conn: &mut Conn, ids: &[JobId]) -> Result<Vec<Job>, Error> {
+    let sql = format!("SELECT * FROM jobs WHERE id IN ({})", places(ids.len()));
+    let mut query = sqlx::query_as::<_, Row>(AssertSqlSafe(sql));
+    for id in ids {
+        query = query.bind(id.to_string());
+    }
+    let rows = query.fetch_all(conn).await?;
+    rows.into_iter().map(Job::try_from).collect()
 }
 
 /// The statement behind the queue, for the test that looks at its plan.
