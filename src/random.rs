@@ -15,6 +15,15 @@ pub fn token(prefix: &str) -> String {
     format!("{prefix}{}", hex(&rand::random::<[u8; 32]>()))
 }
 
+/// 130 random bits as a label of a host name: 26 lower-case base32 digits.
+#[must_use]
+pub fn label() -> String {
+    rand::random::<[u8; 26]>()
+        .iter()
+        .map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte & 31)]))
+        .collect()
+}
+
 /// A number with exactly six digits, every one as likely as the others.
 #[must_use]
 pub fn code() -> String {

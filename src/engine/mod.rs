@@ -219,6 +219,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub trait Engine: Send + Sync + fmt::Debug {
     /// `host`, `docker`, `slurm` …
     fn name(&self) -> &'static str;
+    /// Whether it runs container images, and not only the machine's own system.
+    fn pulls_images(&self) -> bool {
+        false
+    }
     async fn nodes(&self) -> Result<Vec<Node>>;
     /// Starts the run, or finds the one that this key already started.
     async fn submit(&self, key: &RunKey, spec: &RunSpec) -> Result<Handle>;

@@ -18,7 +18,7 @@ pub use error::Error;
 pub use hub::{Change, Hub};
 
 use crate::clock::Clock;
-use crate::domain::id::{Id, JobId};
+use crate::domain::id::{AppSessionId, Id, JobId};
 use crate::domain::money::Usd;
 use crate::engine::{Engine, Network};
 use crate::store::Store;
@@ -92,6 +92,8 @@ struct Shared {
     mail: Notify,
     /// Runs that a task of this process looks after.
     watched: Mutex<HashSet<(JobId, u32)>>,
+    /// Apps that a task of this process looks after.
+    kept: Mutex<HashSet<AppSessionId>>,
     hashing: auth::Hashing,
     shutdown: CancellationToken,
 }
@@ -120,6 +122,7 @@ impl State {
             work: Notify::new(),
             mail: Notify::new(),
             watched: Mutex::default(),
+            kept: Mutex::default(),
             hashing: auth::Hashing::new(),
             shutdown,
         }))

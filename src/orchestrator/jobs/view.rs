@@ -98,7 +98,7 @@ pub(in crate::orchestrator) fn job(
 
 /// What a job that has not ended has run up by `now`; never more than its hold.
 fn accrued(job: &Job, now: OffsetDateTime) -> Usd {
-    let Some(since) = job.state.since() else {
+    let Some(since) = job.costs_from() else {
         return Usd::ZERO;
     };
     job.rate

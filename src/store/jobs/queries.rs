@@ -171,7 +171,9 @@ pub async fn counts(
 pub async fn burn_rate(conn: &mut Conn, workspace: WorkspaceId) -> Result<Usd, Error> {
     let (sum,): (i64,) = sqlx::query_as(
         "SELECT CAST(COALESCE(SUM(rate), 0) AS BIGINT) FROM jobs
-         WHERE workspace = $1 AND status = 'running'",
+         WHERE workspace = $1 AND status = 'running'
+           AND (billed_from IS NOT NULL
+                OR NOT EXISTS (SELECT 1 FROM app_sessions a WHERE a.job = jobs.id))",
     )
     .bind(workspace.to_string())
     .fetch_one(conn)
