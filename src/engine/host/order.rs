@@ -114,7 +114,9 @@ fn original(config: &Config, path: &Path) -> Result<PathBuf> {
     }
     let around = |path: &Path, other: &Path| other.starts_with(path);
     let within = |path: &Path, other: &Path| path.starts_with(other);
-    let system = SYSTEM.iter().any(|system| within(&path, Path::new(system)))
+    let system = SYSTEM
+        .iter()
+        .any(|system| within(&path, Path::new(system)) && !ours(config, &path))
         || config
             .readable
             .iter()
@@ -137,8 +139,9 @@ fn original(config: &Config, path: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Whether it is the installation's, which may lie where the system does.
 fn ours(config: &Config, path: &Path) -> bool {
-    path.starts_with(&config.data)
+    config.data.parent().is_some() && path.starts_with(&config.data)
 }
 
 /// Where a run may see a directory.

@@ -85,7 +85,6 @@ pub(super) struct Walls {
     /// The kernel ends everything in the sandbox with its first process.
     pub(super) own_processes: bool,
     pub(super) own_network: bool,
-    pub(super) own_loopback: bool,
     /// How many processes there are can be limited by counting the user's.
     pub(super) own_count: bool,
 }
@@ -130,7 +129,7 @@ pub(super) fn separate(order: &Order, owner: Owner) -> Walls {
     ) {
         let _ = nix::unistd::sethostname("junglegrid");
     }
-    let (mut own_network, mut own_loopback) = (false, true);
+    let mut own_network = false;
     if order.host_network {
         measures.push(Measure::new(
             "network namespace",
@@ -144,7 +143,6 @@ pub(super) fn separate(order: &Order, owner: Owner) -> Walls {
     ) {
         own_network = true;
         if let Err(error) = sys::loopback_up() {
-            own_loopback = false;
             measures.push(Measure::new(
                 "loopback",
                 false,
@@ -156,7 +154,6 @@ pub(super) fn separate(order: &Order, owner: Owner) -> Walls {
         measures,
         own_processes,
         own_network,
-        own_loopback: own_network && own_loopback,
         own_count,
     }
 }

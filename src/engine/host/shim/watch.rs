@@ -82,7 +82,9 @@ impl<'a> Watch<'a> {
         first: Pid,
         signals: SigSet,
     ) -> io::Result<Self> {
-        let closed = match (order.host_network, walls.own_loopback) {
+        // Told only if it could not be brought up.
+        let loopback = !walls.measures.iter().any(|told| told.name == "loopback");
+        let closed = match (order.host_network, walls.own_network && loopback) {
             (true, _) => {
                 Some("the run was given the machine's network, of which nothing is published")
             }
@@ -150,6 +152,8 @@ impl<'a> Watch<'a> {
                 break;
             }
         }
+        // Nobody attends to it any more.
+        self.door = None;
         self.listen(&mut report, &mut log);
         // Nothing that could still write is left, so this ends.
         for output in &mut outputs {
