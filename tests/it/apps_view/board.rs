@@ -1,6 +1,6 @@
 //! The operator's board.
+use super::desk::{App, Desk, files, studio};
 use super::live::open;
-use super::{Desk, files, studio};
 use crate::harness::TestApi;
 use junglegrid::api::apps::Board;
 use junglegrid::domain::app::Phase;
@@ -42,7 +42,7 @@ async fn the_board_has_every_launch_and_stuck_ones_first() {
     let mut stopping = eve.launch(files()).await;
     stopping.to(Phase::Stopping).await;
     let board = operator.see(BOARD).await;
-    let id = |app: &super::App<'_>| app.session.id.to_string();
+    let id = |app: &App<'_>| app.session.id.to_string();
     let expected = [
         // 15 of 6 seconds, 185 of 180; then 0 of 11, and one that nobody can judge.
         (id(&starting), "starting".to_owned(), true),

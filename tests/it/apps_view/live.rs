@@ -1,5 +1,5 @@
 //! What happens to an app, as it happens.
-use super::{App, Desk, event, failed, files};
+use super::desk::{App, Desk, event, failed, files};
 use crate::grid::DEADLINE;
 use crate::harness::TestApi;
 use axum::body::{Body, BodyDataStream};
@@ -30,7 +30,8 @@ impl Stream {
                 };
                 let (name, id) = (field("event:").unwrap_or_default(), field("id:"));
                 let data = field("data:");
-                self.text = rest.to_owned();
+                let rest = rest.to_owned();
+                self.text = rest;
                 if let Some(data) = data {
                     let id = id.map(|id| id.parse().unwrap());
                     return Some((name, id, serde_json::from_str(&data).unwrap()));
