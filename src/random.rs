@@ -46,3 +46,24 @@ pub fn hex(bytes: &[u8]) -> String {
         .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
         .collect()
 }
+
+/// `bytes` in base64, padded.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = chunk
+            .iter()
+            .fold(0, |word, byte| word << 8 | u32::from(*byte));
+        let word = word << (8 * (3 - chunk.len()));
+        for at in 0..4 {
+            text.push(if at > chunk.len() {
+                '='
+            } else {
+                char::from(ALPHABET[(word >> (18 - 6 * at)) as usize & 63])
+            });
+        }
+    }
+    text
+}

@@ -72,7 +72,7 @@ fn token(parts: &Parts) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && token.starts_with("jgs_")).then_some(token)
 }
 
-fn alive(bearer: &Bearer, state: &State) -> bool {
+pub(super) fn alive(bearer: &Bearer, state: &State) -> bool {
     let (now, config) = (state.now(), state.config());
     let idle = if bearer.operator {
         config.operator_idle.min(config.session_idle)

@@ -244,7 +244,7 @@ fn isolated(node: &engine::Node) -> bool {
             .iter()
             .any(|protection| protection.name == name && protection.active)
     };
-    has("network namespace") && has("loopback")
+    has(engine::host::PRIVATE_PORTS)
 }
 
 /// What is free on the disk of `folder`, or of the first folder above it that is there.

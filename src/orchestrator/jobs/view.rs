@@ -92,6 +92,7 @@ pub(in crate::orchestrator) fn job(
         estimated_cost_max_usd: job.quote.cost_high,
         actual_cost_usd: job.cost,
         warnings: job.quote.warnings,
+        app_session_id: job.spec.app,
         last_event: job.last_event,
     }
 }
