@@ -110,23 +110,27 @@ pub(super) async fn started(
     .await
 }
 
-/// Notes that its image is being pulled. `None` if that is no news.
-pub(super) async fn pulling(state: &State, id: JobId) -> Result<Option<Job>, Error> {
+/// Notes what its engine is busy with before its start: its image, or what comes
+/// after that. `None` if that is no news.
+pub(super) async fn preparing(
+    state: &State,
+    id: JobId,
+    step: job::Phase,
+) -> Result<Option<Job>, Error> {
     change(state, id, move |job, now| {
-        if job.state.phase() == Some(job::Phase::PullingImage) {
+        if job.state.phase() == Some(step) {
             return None;
         }
-        let step = job::Phase::PullingImage;
         advance(job, Event::Preparing { step }, now)?;
-        let message = format!("{} is being pulled.", job.spec.image);
+        let event = if step == job::Phase::PullingImage {
+            let message = format!("{} is being pulled.", job.spec.image);
+            said(job, "job.pulling", "Pulling the image", message, "engine")
+        } else {
+            let message = "The image is there. The command is being started.".to_owned();
+            said(job, "job.starting", "Starting", message, "engine")
+        };
         Some(Move {
-            said: vec![said(
-                job,
-                "job.pulling",
-                "Pulling the image",
-                message,
-                "engine",
-            )],
+            said: vec![event],
             ..Move::default()
         })
     })

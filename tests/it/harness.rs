@@ -65,13 +65,25 @@ impl TestApi {
         engine: Arc<dyn Engine>,
         change: impl FnOnce(&mut Config),
     ) -> Self {
+        let catalogue = Catalogue::load(None).unwrap();
+        let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
+        Self::again(store, Arc::new(dir), engine, (catalogue, clock), change)
+    }
+
+    /// On what an earlier one has left.
+    pub(crate) fn again(
+        store: Store,
+        dir: Arc<tempfile::TempDir>,
+        engine: Arc<dyn Engine>,
+        (catalogue, clock): (Catalogue, Clock),
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = config();
         change(&mut config);
-        let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
         let state = State::new(
             store,
             engine,
-            Catalogue::load(None).unwrap(),
+            catalogue,
             clock.clone(),
             config,
             [7; 32],
@@ -82,7 +94,7 @@ impl TestApi {
             state,
             clock,
             ip: [192, 0, 2, 1].into(),
-            dir: Arc::new(dir),
+            dir,
         }
     }
 

@@ -205,9 +205,17 @@ pub(super) fn ended(session: &AppSession, job: &Job, code: EndCode) -> NewEvent 
 
 /// Why it was stopped, where a person did.
 pub(super) fn stopped(job: &Job) -> String {
-    job.reason
-        .clone()
-        .unwrap_or_else(|| "It was stopped on request.".into())
+    let reason = job.reason.as_deref();
+    sentence(reason.unwrap_or("It was stopped on request."))
+}
+
+/// With an end that other sentences can follow.
+fn sentence(text: &str) -> String {
+    if text.ends_with(['.', '!', '?']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
 }
 
 /// Why it is stopped, where nobody asked for it.
@@ -248,12 +256,13 @@ pub(super) fn failed(session: &AppSession, code: EndCode, failure: &Failure) -> 
     };
     match (code, failure) {
         (EndCode::ImageMissing, Failure::NotStarted(why)) => {
+            let why = sentence(why);
             format!(
                 "The image {} could not be had: {why}",
                 session.manifest.image
             )
         }
-        (_, Failure::NotStarted(why)) => format!("It could not be started: {why}"),
+        (_, Failure::NotStarted(why)) => format!("It could not be started: {}", sentence(why)),
         (EndCode::Crashed, _) => format!("Its command {ended} before it was ready."),
         (EndCode::Died, _) => format!("Its command {ended} after it had been ready."),
         (EndCode::OutOfMemory, _) => format!(

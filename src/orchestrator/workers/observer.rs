@@ -147,14 +147,18 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
     let mut end = None;
     let mut status = engine.status(&handle).await;
     let pulls = job.spec.image != HOST_IMAGE;
-    if !(pulls && matches!(status, Ok(Status::Preparing { .. }))) {
+    if !pulls {
         run::handed_over(state, &job).await?;
     }
     loop {
         match &status {
             Ok(Status::Preparing { done, total, .. }) if pulls => {
-                lifecycle::pulling(state, id).await?;
+                let step = match total {
+                    Some(total) if done >= total => job::Phase::Starting,
+                    _ => job::Phase::PullingImage,
+                };
                 run::pulled(state, &job, *done, *total).await?;
+                lifecycle::preparing(state, id, step).await?;
             }
             Ok(Status::Running { since, .. }) if !started => {
                 lifecycle::started(state, id, *since).await?;
@@ -266,8 +270,12 @@ async fn submitted(
             Ok(Some(handle))
         }
         Err(engine::Error::Unavailable(why)) => {
-            lifecycle::give_back(state, id, format!("The machine did not answer: {why}.")).await?;
-            Ok(None)
+            let said = format!("The machine did not answer: {why}.");
+            match lifecycle::give_back(state, id, said).await? {
+                Some(_) => Ok(None),
+                // It is to stop, and the machine may have taken it.
+                None => Err(Error::Unavailable(why)),
+            }
         }
         Err(error) => {
             let now = state.now();
