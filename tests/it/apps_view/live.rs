@@ -193,6 +193,43 @@ async fn a_page_sees_all_of_it_at_first_and_then_what_changes() {
 }
 
 #[tokio::test]
+async fn whoever_reads_slowly_misses_nothing() {
+    let desk = Desk::start().await;
+    let mut app = desk.launch(files()).await;
+    let path = format!("{}/live", app.path());
+    let mut slow_events = app.events_live(None).await;
+    let mut slow_page = open(&desk.api, &desk.token, &path, None).await;
+    for stream in [&mut slow_events, &mut slow_page] {
+        stream.next().await.unwrap();
+    }
+    // More than are kept for those who are behind; someone else hears each at once.
+    let mut quick = app.events_live(Some(1)).await;
+    for n in 2..=75 {
+        app.write(&[event("app.test", "Said")]).await;
+        app.print(n - 1, n - 1).await;
+        assert_eq!(quick.next().await.unwrap().1, Some(n));
+    }
+    app.end(EndCode::Stopped, failed("x"), 0).await;
+    let mut numbers = Vec::new();
+    loop {
+        let (name, id, _) = slow_events.next().await.unwrap();
+        if name == "end" {
+            break;
+        }
+        numbers.push(id.unwrap());
+    }
+    assert_eq!(numbers, (2..=76).collect::<Vec<_>>());
+    let (mut numbers, mut lines) = (Vec::new(), Vec::new());
+    while let Some((_, _, change)) = slow_page.next().await {
+        let change: Change = serde_json::from_value(change).unwrap();
+        numbers.extend(change.events.iter().map(|event| event.sequence));
+        lines.extend(change.lines.iter().map(|line| line.entry_id));
+    }
+    assert_eq!(numbers, (2..=76).collect::<Vec<_>>());
+    assert_eq!(lines, (1..=74).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_change_is_said_once_for_all_who_watch() {
     let desk = Desk::start().await;
     let mut app = desk.launch(files()).await;
