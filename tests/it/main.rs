@@ -7,6 +7,7 @@
 mod architecture;
 mod auth;
 mod budget;
+mod built_in_apps;
 mod contract;
 mod data_dir;
 mod double;
@@ -28,4 +29,5 @@ mod server;
 mod store;
 mod store_jobs;
 mod stub;
+mod templates;
 mod wire;
