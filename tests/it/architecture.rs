@@ -21,10 +21,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "proxy",
         &["api", "orchestrator", "engine", "domain", "clock", "random"],
     ),
+    // They run inside sandboxes and know nothing of the grid.
+    ("apps", &["domain", "random"]),
     ("web", &["api", "client", "domain", "clock", "random"]),
     ("clock", &[]),
     ("random", &["domain"]),
-    ("settings", &["domain"]),
+    ("settings", &["apps", "domain"]),
     ("telemetry", &[]),
 ];
 
