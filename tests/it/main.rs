@@ -5,6 +5,7 @@
     reason = "a test that cannot go on should stop there and then"
 )]
 mod apps;
+mod apps_view;
 mod architecture;
 mod auth;
 mod budget;

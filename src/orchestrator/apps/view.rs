@@ -196,12 +196,11 @@ async fn show_all(
     let mut shown = Vec::with_capacity(sessions.len());
     for session in sessions {
         let slug = &session.manifest.slug;
-        let times = match times.get(slug) {
-            Some(times) => *times,
-            None => {
-                let of = Times::of(conn, &session.manifest).await?;
-                *times.entry(slug.clone()).or_insert(of)
-            }
+        let times = if let Some(times) = times.get(slug) {
+            *times
+        } else {
+            let of = Times::of(conn, &session.manifest).await?;
+            *times.entry(slug.clone()).or_insert(of)
         };
         let Some(job) = jobs.remove(&session.job) else {
             let id = session.id.to_string();

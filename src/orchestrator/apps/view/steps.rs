@@ -155,11 +155,11 @@ fn starting(parts: &Parts) -> Step {
     let mut step = step("starting", "App started", state);
     step.usual = parts.times.in_phase(Phase::Starting);
     step.done_at = session.started_at;
-    step.since = match session.phase {
-        Phase::Starting => Some(session.phase_since),
-        _ if session.manifest.runs_on_host() => session.reserved_at,
-        // When its pull was over is known only until then.
-        _ => None,
+    step.since = if session.manifest.runs_on_host() {
+        session.reserved_at
+    } else {
+        // When its pull was over is known only until the next phase.
+        (session.phase == Phase::Starting).then_some(session.phase_since)
     };
     step
 }

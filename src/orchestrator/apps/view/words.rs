@@ -50,13 +50,13 @@ pub(in super::super) fn status(
         Phase::Image => format!("Pulling the image on {node}."),
         Phase::Starting => format!("Starting on {node}."),
         Phase::Services => format!("Started on {node}. Checking whether {label} is ready."),
-        Phase::Running => match unanswered {
-            Some(label) => format!("Running on {node}, but {label} does not answer now."),
-            None => {
-                let since = session.ready_at.unwrap_or(session.phase_since);
-                format!("Running on {node} for {}.", elapsed(since, now))
+        Phase::Running => {
+            if let Some(label) = unanswered {
+                return format!("Running on {node}, but {label} does not answer now.");
             }
-        },
+            let since = session.ready_at.unwrap_or(session.phase_since);
+            format!("Running on {node} for {}.", elapsed(since, now))
+        }
         Phase::Stopping => match &session.end_reason {
             Some(reason) => format!("Stopping. {reason}"),
             None => "Stopping.".into(),
