@@ -6,9 +6,12 @@
 )]
 mod apps_view;
 mod apps;
+mod apps;
+mod apps_view;
 mod architecture;
 mod auth;
 mod budget;
+mod built_in_apps;
 mod contract;
 mod data_dir;
 mod double;
@@ -30,4 +33,5 @@ mod server;
 mod store;
 mod store_jobs;
 mod stub;
+mod templates;
 mod wire;

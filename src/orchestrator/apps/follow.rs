@@ -230,9 +230,8 @@ fn end(session: &AppSession, job: &Job, outcome: &Outcome) -> (EndCode, String) 
                 Failure::TimeLimit if ready => EndCode::TimeLimit,
                 Failure::TimeLimit => EndCode::NeverReady,
                 Failure::NotStarted(_) if session.phase == Phase::Image => EndCode::ImageMissing,
-                Failure::NotStarted(_) => EndCode::Crashed,
                 Failure::Exit(_) | Failure::Signal(_) if ready => EndCode::Died,
-                Failure::Exit(_) | Failure::Signal(_) => EndCode::Crashed,
+                Failure::NotStarted(_) | Failure::Exit(_) | Failure::Signal(_) => EndCode::Crashed,
             };
             (code, words::failed(session, code, failure))
         }

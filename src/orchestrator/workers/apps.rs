@@ -66,7 +66,7 @@ pub(super) fn keep(state: &State, tasks: &TaskTracker, id: AppSessionId) {
             match look_after(&state, id).await {
                 Ok(()) => break,
                 Err(error) => {
-                    tracing::error!(%error, session = %id, "an app could not be looked after")
+                    tracing::error!(%error, session = %id, "an app could not be looked after");
                 }
             }
             if super::pause(&state, RETRY).await {

@@ -224,7 +224,7 @@ impl Engine for Machine {
             cpus: 4,
             memory_bytes: 8_000_000_000,
             gpus: Vec::new(),
-            protections: vec![real("network namespace"), real("loopback")],
+            protections: vec![real("private ports")],
         }])
     }
     async fn submit(&self, key: &RunKey, spec: &RunSpec) -> engine::Result<Handle> {
@@ -291,10 +291,13 @@ impl Engine for Machine {
     }
 }
 
+/// Status and body, or why there is no answer.
+type Said = Result<(u16, &'static str), String>;
+
 /// What services answer, by the path that they are asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
-    answers: Mutex<BTreeMap<String, Result<(u16, &'static str), String>>>,
+    answers: Mutex<BTreeMap<String, Said>>,
     asked: Mutex<BTreeMap<String, u32>>,
     origins: Mutex<BTreeMap<String, String>>,
 }
