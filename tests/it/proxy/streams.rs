@@ -1,4 +1,4 @@
-//! What lasts: WebSockets, event streams, large bodies.
+//! What lasts: `WebSocket`s, event streams, large bodies.
 use super::*;
 use crate::site::PATIENCE;
 use junglegrid::domain::app::Phase;
