@@ -28,6 +28,10 @@ e2e *arguments:
 bench *arguments:
     cargo bench --bench jobs_page -- {{arguments}}
 
+# Measure what the proxy adds to a request and to memory; prints figures
+bench-proxy *arguments:
+    cargo bench --bench proxy -- {{arguments}}
+
 # Look for known vulnerabilities in the dependencies (needs cargo-audit and its database)
 audit:
     cargo audit

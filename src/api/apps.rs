@@ -282,6 +282,8 @@ pub struct Open {
 }
 
 /// Leave to enter an app: `token` is sent once to `url` in the body of a POST form.
+/// The page with that form needs `Referrer-Policy: strict-origin`: where it is
+/// `same-origin`, browsers send `Origin: null`, and the app's host refuses.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ticket {
     pub url: String,

@@ -167,7 +167,7 @@ fn apps_sites(settings: &Settings) -> proxy::Config {
 }
 
 /// Requests to apps go to the proxy, whatever their path; everything else stays.
-fn apart(portal: Router, apps: Proxy) -> Router {
+pub fn apart(portal: Router, apps: Proxy) -> Router {
     use crate::domain::peer::Site;
     use tower::ServiceExt as _;
     Router::new().fallback(move |request: axum::extract::Request| {

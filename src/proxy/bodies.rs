@@ -53,7 +53,7 @@ pub(super) struct Upload {
 
 impl Upload {
     /// Nothing stays nothing, so that no framing is sent for it.
-    pub(super) fn new(inner: Body, progress: Progress) -> Body {
+    pub(super) fn body(inner: Body, progress: Progress) -> Body {
         if inner.is_end_stream() {
             return Body::empty();
         }

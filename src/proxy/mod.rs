@@ -193,7 +193,7 @@ impl Proxy {
             method: parts.method.clone(),
         };
         let progress = Progress::new();
-        let body = Upload::new(body, progress.clone());
+        let body = Upload::body(body, progress.clone());
         let mut asked = pin!(way.upstream.ask(head, body));
         let mut ended = match &visit {
             Some(visit) => self.ended(visit.clone(), false),

@@ -1,4 +1,4 @@
-//! WebSockets: opened like any request, then bytes both ways for as long as the
+//! Connections of `WebSocket`s: opened like any request, then bytes both ways for as long as the
 //! person may be here.
 use super::bodies::Ended;
 use super::doors::Way;

@@ -27,9 +27,12 @@ mod plans;
 mod portal;
 mod portal_jobs;
 mod portal_submit;
+mod proxy;
+mod proxy_hostile;
 #[expect(dead_code, reason = "the tests in a browser share it")]
 #[path = "../support/server.rs"]
 mod server;
+mod site;
 mod store;
 mod store_jobs;
 mod stub;
