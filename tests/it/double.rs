@@ -1,9 +1,10 @@
 //! An orchestrator that answers what a test tells it to, in the contract's own
 //! types.
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use http::{StatusCode, header};
 use http_body_util::BodyExt as _;
 use junglegrid::api::accounts::{Account, Delivery, Registered, Session, SignedIn, Workspace};
@@ -33,11 +34,15 @@ pub(crate) struct Sent {
     pub(crate) call: String,
     pub(crate) body: Value,
     pub(crate) origin: Option<Origin>,
+    /// Its idempotency key.
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Clone, Default)]
 pub(crate) struct Double {
     replies: Arc<Mutex<HashMap<String, (StatusCode, Value)>>>,
+    /// What is streamed, and whether it then goes on in silence.
+    streams: Arc<Mutex<HashMap<String, (Vec<Value>, bool)>>>,
     sent: Arc<Mutex<Vec<Sent>>>,
 }
 
@@ -83,6 +88,19 @@ impl Double {
         replies.insert(call.to_owned(), (status, body));
     }
 
+    /// Streams `messages` and ends.
+    pub(crate) fn stream(&self, call: &str, messages: &[impl serde::Serialize]) {
+        let messages = messages.iter().map(|message| json!(message)).collect();
+        let mut streams = self.streams.lock().expect("no panic");
+        streams.insert(call.to_owned(), (messages, false));
+    }
+
+    /// Leaves every stream open after its last message.
+    pub(crate) fn hold_streams(&self) {
+        let mut streams = self.streams.lock().expect("no panic");
+        streams.values_mut().for_each(|stream| stream.1 = true);
+    }
+
     pub(crate) fn refuse(
         &self,
         call: &str,
@@ -113,8 +131,11 @@ impl Double {
 
     async fn answer(&self, request: Request) -> Response {
         let call = format!("{} {}", request.method(), request.uri().path());
+        let exactly = format!("{} {}", request.method(), request.uri());
         let authorization = request.headers().get(header::AUTHORIZATION).cloned();
         let origin = request.extensions().get::<Origin>().cloned();
+        let key = request.headers().get("idempotency-key");
+        let key = key.and_then(|key| Some(key.to_str().ok()?.to_owned()));
         let body = request
             .into_body()
             .collect()
@@ -126,13 +147,28 @@ impl Double {
             call: call.clone(),
             body,
             origin,
+            key,
         });
         let guarded = !call.contains(" /auth/") || call == "GET /auth/session";
         if guarded && !good {
             let problem = Problem::new("UNAUTHORIZED", "Sign in.", BTreeMap::new());
             return (StatusCode::UNAUTHORIZED, axum::Json(problem)).into_response();
         }
-        let reply = self.replies.lock().expect("no panic").get(&call).cloned();
+        if let Some((messages, held)) = self.streams.lock().expect("no panic").get(&call).cloned() {
+            let said = messages
+                .into_iter()
+                .map(|message| format!("data: {message}\n\n"));
+            let said = futures_util::stream::iter(said.map(Ok::<_, std::io::Error>));
+            let kind = [(header::CONTENT_TYPE, "text/event-stream")];
+            let silence = futures_util::stream::pending();
+            return match held {
+                true => (kind, Body::from_stream(said.chain(silence))).into_response(),
+                false => (kind, Body::from_stream(said)).into_response(),
+            };
+        }
+        let replies = self.replies.lock().expect("no panic");
+        let reply = replies.get(&exactly).or(replies.get(&call)).cloned();
+        drop(replies);
         match reply {
             Some((status, body)) => (status, axum::Json(body)).into_response(),
             None => StatusCode::NOT_FOUND.into_response(),

@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop there and then"
 )]
+mod apps_double;
 mod architecture;
 mod auth;
 mod budget;
@@ -20,6 +21,7 @@ mod mail;
 mod malformed;
 mod plans;
 mod portal;
+mod portal_apps;
 mod portal_jobs;
 mod portal_submit;
 #[expect(dead_code, reason = "the tests in a browser share it")]

@@ -217,16 +217,16 @@ fn service(service: &Service) -> Markup {
                 (fit(&service.label, 60))
                 small { @if service.primary { "primary, " } "port " (service.port) }
             }
-            td {
+            td.long {
                 (ui::badge(kind, icon, word))
+                @if service.open { " " button.btn form="open" name="service" value=(fit(&service.id, 48)) { "Open" } }
                 @if checked && let (Some(outcome), Some(at)) = (&service.outcome, service.checked_at) {
-                    small.note-line hx-ignore {
+                    p.small.mute hx-ignore {
                         "check " (service.passed.saturating_add(1).min(service.needed.max(1))) " of " (service.needed) ": "
                         (fit(outcome, 60)) " at " (clock(at))
                     }
                 }
             }
-            td.num { @if service.open { button.btn form="open" name="service" value=(fit(&service.id, 48)) { "Open" } } }
         }
     }
 }
