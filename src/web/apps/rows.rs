@@ -222,7 +222,7 @@ fn service(service: &Service) -> Markup {
                 @if service.open { " " button.btn form="open" name="service" value=(fit(&service.id, 48)) { "Open" } }
                 @if checked && let (Some(outcome), Some(at)) = (&service.outcome, service.checked_at) {
                     p.small.mute hx-ignore {
-                        "check " (service.passed.saturating_add(1).min(service.needed.max(1))) " of " (service.needed) ": "
+                        "check " (service.passed.max(1)) " of " (service.needed) ": "
                         (fit(outcome, 60)) " at " (clock(at))
                     }
                 }
