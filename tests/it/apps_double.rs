@@ -67,8 +67,7 @@ fn at(phase: Phase) -> usize {
     }
 }
 
-/// A session in `phase`, with words as long as they get.
-pub(crate) fn session(number: u8, phase: Phase) -> Session {
+fn steps(phase: Phase) -> Vec<Step> {
     let launched = NOW - Duration::minutes(4);
     let reached = at(phase);
     let mut steps = vec![
@@ -119,6 +118,10 @@ pub(crate) fn session(number: u8, phase: Phase) -> Session {
             step.slow = true;
         }
     }
+    steps
+}
+
+fn services(phase: Phase) -> Vec<Service> {
     let mut services = vec![
         service("controlpilot", "ControlPilot", 7878, true),
         service("comfyui", "ComfyUI", 5555, false),
@@ -143,6 +146,12 @@ pub(crate) fn session(number: u8, phase: Phase) -> Session {
             _ => {}
         }
     }
+    services
+}
+
+/// A session in `phase`, with words as long as they get.
+pub(crate) fn session(number: u8, phase: Phase) -> Session {
+    let launched = NOW - Duration::minutes(4);
     let ready =
         (phase == Phase::Running || phase == Phase::Stopping).then(|| NOW - Duration::seconds(95));
     Session {
@@ -174,8 +183,8 @@ pub(crate) fn session(number: u8, phase: Phase) -> Session {
         memory_gb: 64.0,
         disk_gb: 100.0,
         min_vram_gb: 24.0,
-        steps,
-        services,
+        steps: steps(phase),
+        services: services(phase),
         choices: Choices {
             max_hours: Some(4.0),
             idle_minutes: Some(30),

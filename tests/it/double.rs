@@ -1,10 +1,9 @@
 //! An orchestrator that answers what a test tells it to, in the contract's own
 //! types.
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt as _;
 use http::{StatusCode, header};
 use http_body_util::BodyExt as _;
 use junglegrid::api::accounts::{Account, Delivery, Registered, Session, SignedIn, Workspace};
@@ -41,8 +40,8 @@ pub(crate) struct Sent {
 #[derive(Clone, Default)]
 pub(crate) struct Double {
     replies: Arc<Mutex<HashMap<String, (StatusCode, Value)>>>,
-    /// What is streamed, and whether it then goes on in silence.
-    streams: Arc<Mutex<HashMap<String, (Vec<Value>, bool)>>>,
+    /// What is streamed before the end.
+    streams: Arc<Mutex<HashMap<String, Vec<Value>>>>,
     sent: Arc<Mutex<Vec<Sent>>>,
 }
 
@@ -92,13 +91,7 @@ impl Double {
     pub(crate) fn stream(&self, call: &str, messages: &[impl serde::Serialize]) {
         let messages = messages.iter().map(|message| json!(message)).collect();
         let mut streams = self.streams.lock().expect("no panic");
-        streams.insert(call.to_owned(), (messages, false));
-    }
-
-    /// Leaves every stream open after its last message.
-    pub(crate) fn hold_streams(&self) {
-        let mut streams = self.streams.lock().expect("no panic");
-        streams.values_mut().for_each(|stream| stream.1 = true);
+        streams.insert(call.to_owned(), messages);
     }
 
     pub(crate) fn refuse(
@@ -154,17 +147,13 @@ impl Double {
             let problem = Problem::new("UNAUTHORIZED", "Sign in.", BTreeMap::new());
             return (StatusCode::UNAUTHORIZED, axum::Json(problem)).into_response();
         }
-        if let Some((messages, held)) = self.streams.lock().expect("no panic").get(&call).cloned() {
+        let stream = self.streams.lock().expect("no panic").get(&call).cloned();
+        if let Some(messages) = stream {
             let said = messages
-                .into_iter()
+                .iter()
                 .map(|message| format!("data: {message}\n\n"));
-            let said = futures_util::stream::iter(said.map(Ok::<_, std::io::Error>));
             let kind = [(header::CONTENT_TYPE, "text/event-stream")];
-            let silence = futures_util::stream::pending();
-            return match held {
-                true => (kind, Body::from_stream(said.chain(silence))).into_response(),
-                false => (kind, Body::from_stream(said)).into_response(),
-            };
+            return (kind, said.collect::<String>()).into_response();
         }
         let replies = self.replies.lock().expect("no panic");
         let reply = replies.get(&exactly).or(replies.get(&call)).cloned();

@@ -814,7 +814,6 @@ async fn no_update_of_a_row_is_larger_than_600_bytes() {
             *largest = sent.max(*largest);
         }
     }
-    println!("{rows:#?}");
     for target in [
         "#state",
         "#go",
