@@ -122,7 +122,8 @@ fn card(template: &Template) -> Markup {
             }
             div.small.mute hx-ignore {
                 p { (text::visible(&template.summary)) }
-                @if services.len() > 1 { p.half { "Services: " (services.join(", ")) } }
+                @if services.len() > 1 { p { "Services: " (services.join(", ")) } }
+                p.half { "Starts in " (words::span(template.usual_start)) ", " (words::source(template.usual_start)) "." }
                 @if !template.launchable && let Some(why) = why {
                     p.half { b { (text::visible(&why.message)) } @if let Some(action) = &why.action { " " (text::visible(action)) } }
                 }
@@ -130,7 +131,6 @@ fn card(template: &Template) -> Markup {
             div.row.gap-s {
                 @if template.min_vram_gb > 0.0 { span.tag { (words::number(template.min_vram_gb)) " GB VRAM" } } @else { span.tag { "No GPU" } }
                 @if template.disk_gb > 0.0 { span.tag { (words::number(template.disk_gb)) " GB disk" } }
-                span.tag title=(words::source(template.usual_start)) { (words::span(template.usual_start)) span.vh { " " (words::source(template.usual_start)) } }
                 span.tag { (template.hourly_rate_usd) " per h" }
                 span.tag hx-ignore { (words::fit(&template.licence_spdx, 60)) }
                 @if template.mobile { span.tag { "Phone" } }
@@ -160,7 +160,7 @@ pub(super) fn row(session: &Session, now: time::OffsetDateTime) -> Markup {
             td.num { @match runtime { Some(seconds) => (ui::duration(seconds)), None => "—" } }
             td.num { (session.cost_usd) }
             td { @match session.ended_at { Some(at) => (ui::time(at, now)), None => "—" } }
-            td.small hx-ignore { @if let Some(end) = &session.end { (words::fit(&end.message, 120)) } @else { (words::fit(&session.status_message, 120)) } }
+            td.small hx-ignore { @if session.end.is_some() { (words::ended(session)) } @else { (words::fit(&session.status_message, 60)) } }
         }
     }
 }

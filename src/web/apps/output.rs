@@ -124,13 +124,15 @@ fn line(line: &Line) -> Markup {
 
 /// `rows` at the end of `target`, in messages of at most [`LARGEST`].
 fn in_pieces(target: &str, rows: impl Iterator<Item = Markup>) -> Vec<Markup> {
-    let around = live::append(target, html! {}).0.len();
+    // A stream says `data: ` before each line.
+    const LINE: usize = "data: ".len();
+    let around = live::append(target, html! {}).0.len() + LINE + 1;
     let mut pieces: Vec<Vec<Markup>> = Vec::new();
     let mut size = LARGEST;
     for row in rows {
-        size += row.0.len();
+        size += row.0.len() + LINE;
         if size > LARGEST {
-            size = around + row.0.len();
+            size = around + row.0.len() + LINE;
             pieces.push(Vec::new());
         }
         if let Some(piece) = pieces.last_mut() {

@@ -151,7 +151,7 @@ fn services(session: &Session) -> Markup {
             header { h2 #services-h { "Services" } }
             div.scroll role="region" aria-labelledby="services-h" tabindex="0" {
                 table.tbl {
-                    thead { tr { th scope="col" { "Service" } th scope="col" { "State" } th scope="col" { span.vh { "Open" } } } }
+                    thead { tr { th scope="col" { "Service" } th scope="col" { "State" } } }
                     (rows::services(session))
                 }
             }

@@ -3,14 +3,14 @@ use super::words::{self, minute, source, span, spans};
 use crate::api::templates::Estimate;
 use crate::domain::estimate::said;
 use crate::web::jobs::text;
-use crate::web::ui::{self, form, form::Wrong};
+use crate::web::ui::{self, Usd, form, form::Wrong};
 use maud::{Markup, html};
 
-pub(super) fn card(estimate: Option<&Estimate>, wrong: &Wrong) -> Markup {
+pub(super) fn card(estimate: Option<&Estimate>, rate: Usd, wrong: &Wrong) -> Markup {
     html! {
         section.card.est #estimate aria-labelledby="est-h" {
             @match estimate {
-                None => (unknown()),
+                None => (unknown(rate)),
                 Some(estimate) if !estimate.launchable => (blocked(estimate)),
                 Some(estimate) => (known(estimate, wrong)),
             }
@@ -18,10 +18,10 @@ pub(super) fn card(estimate: Option<&Estimate>, wrong: &Wrong) -> Markup {
     }
 }
 
-fn unknown() -> Markup {
+fn unknown(rate: Usd) -> Markup {
     html! {
-        header { h2 #est-h { "Price" } p.big { "—" } }
-        div { p { "Say when it should stop and see the price. Nothing starts before you have seen it." } }
+        header { h2 #est-h { "Price" } p.big { (rate) small { " per hour" } } }
+        div { p { "Say when it should stop, and see what it costs at most and when it would be ready. Nothing starts before you have seen it." } }
     }
 }
 

@@ -116,7 +116,7 @@ pub(super) fn note(session: &Session, now: OffsetDateTime) -> Markup {
                 div.note.(class) {
                     (ui::icon(icon))
                     p.strong { (words::ended(session)) }
-                    p hx-ignore { (fit(&end.message, SENTENCE)) @if !end.advice.is_empty() { " " (fit(&end.advice, SENTENCE)) } }
+                    p hx-ignore { (fit(&end.message, 130)) @if !end.advice.is_empty() { " " (fit(&end.advice, 120)) } }
                     p { "You were charged " (end.charged_usd) "." }
                 }
             } @else if session.status == Phase::Stopping {
@@ -171,7 +171,7 @@ fn step(step: &Step) -> Markup {
     html! {
         li.(class) #(step_id(step)) {
             span.dot { (ui::icon(icon)) span.vh { (word) } }
-            h3 hx-ignore { (fit(&step.title, 60)) }
+            h3 hx-ignore { (fit(&step.title, 48)) }
             span.t {
                 @match (step.state, step.done_at, step.since, step.usual) {
                     (StepState::Waiting, _, _, Some(usual)) => (words::span(usual)),
@@ -180,9 +180,12 @@ fn step(step: &Step) -> Markup {
                     _ => {}
                 }
             }
-            @if !step.detail.is_empty() { p hx-ignore { (fit(&step.detail, SENTENCE)) } }
-            @if doing && let Some(usual) = step.usual {
-                p { @if step.slow { "Longer than usual. " } "Usually " (words::span(usual)) "." }
+            @let usual = step.usual.filter(|_| doing);
+            @if !step.detail.is_empty() || usual.is_some() {
+                p hx-ignore {
+                    (fit(&step.detail, if step.bytes.is_some() { 90 } else { SENTENCE })) " "
+                    @if let Some(usual) = usual { @if step.slow { "Longer than usual. " } "Usually " (words::span(usual)) "." }
+                }
             }
             @if doing && let Some((had, of)) = step.bytes && of > 0 {
                 p { progress aria-label="Received" value=(had.min(of) / 1_000_000) max=(of / 1_000_000) {} }
@@ -214,19 +217,19 @@ fn service(service: &Service) -> Markup {
     html! {
         tr #(service_id(service)) {
             th scope="row" hx-ignore {
-                (fit(&service.label, 60))
+                (fit(&service.label, 48))
                 small { @if service.primary { "primary, " } "port " (service.port) }
             }
-            td {
+            td.long {
                 (ui::badge(kind, icon, word))
+                @if service.open { p.half { button.btn form="open" name="service" value=(fit(&service.id, 48)) { "Open" } } }
                 @if checked && let (Some(outcome), Some(at)) = (&service.outcome, service.checked_at) {
-                    small.note-line hx-ignore {
-                        "check " (service.passed.saturating_add(1).min(service.needed.max(1))) " of " (service.needed) ": "
-                        (fit(outcome, 60)) " at " (clock(at))
+                    p.small.mute hx-ignore {
+                        "check " (service.passed.max(1)) " of " (service.needed) ": "
+                        (fit(outcome, 48)) " at " (clock(at))
                     }
                 }
             }
-            td.num { @if service.open { button.btn form="open" name="service" value=(fit(&service.id, 48)) { "Open" } } }
         }
     }
 }

@@ -165,7 +165,10 @@ fn page(template: &Template, launch: Markup) -> Markup {
             a.btn href=(sessions) { "Past sessions" }
         }
         (launch)
-        div.grid.mt { (services(template)) (needs(template)) (volumes(template)) (licence(template)) }
+        div.cols.wide.mt {
+            div.stack { (needs(template)) (licence(template)) }
+            div.stack { (services(template)) (volumes(template)) }
+        }
     }
 }
 
@@ -203,7 +206,7 @@ fn form(view: &View) -> Markup {
                     h2 { "When should it stop?" }
                     p.small.mute { "Whichever comes first. It can be stopped and extended at any time." }
                     (wrong.summary(&["max_hours", "idle_minutes", "max_usd", "ack"]))
-                    div.stack #choices {
+                    div.grid #choices {
                         (Field::new("max_hours", "After hours").value(&typed.max_hours).inputmode("decimal").required()
                             .hint("Counted from when it is ready.").wrong(wrong).input())
                         (Field::new("idle_minutes", "After minutes without use").value(&typed.idle_minutes).inputmode("numeric")
@@ -214,7 +217,7 @@ fn form(view: &View) -> Markup {
                         button.btn.pri[view.estimate.is_none()] name="do" value="price" formnovalidate { "See the price" }
                     }
                 }
-                (price::card(view.estimate.as_ref(), wrong))
+                (price::card(view.estimate.as_ref(), view.template.hourly_rate_usd, wrong))
             }
         }
     }

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
 /// Some things between here and the browser cut an answer that takes longer.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 
 pub(super) async fn watch(viewer: Viewer, Which(id): Which) -> Result<Response, Error> {
     let changes = viewer.api.follow_app(id, 0, 0).await?;

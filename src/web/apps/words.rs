@@ -48,7 +48,7 @@ pub(super) fn spoken(session: &Session) -> String {
 }
 
 pub(super) fn name(session: &Session) -> String {
-    text::visible(&session.template_name)
+    fit(&session.template_name, 120)
 }
 
 /// How it ended, as a heading.
@@ -57,7 +57,7 @@ pub(super) fn ended(session: &Session) -> &'static str {
         return shape(session.status).2;
     };
     match end.code {
-        EndCode::Stopped => "You stopped this session",
+        EndCode::Stopped => "It was stopped",
         EndCode::TimeLimit => "Its time was over",
         EndCode::MoneyLimit => "It had cost what it was allowed to",
         EndCode::Idle => "Stopped because nobody used it",
