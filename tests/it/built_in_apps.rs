@@ -24,8 +24,16 @@ struct App {
 
 impl App {
     fn start(words: &[&str], services: usize) -> Self {
+        Self::run(
+            Command::new(env!("CARGO_BIN_EXE_junglegrid")),
+            words,
+            services,
+        )
+    }
+
+    fn run(mut program: Command, words: &[&str], services: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_junglegrid"))
+        let mut child = program
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .arg("app")
@@ -330,6 +338,20 @@ async fn an_upload_that_is_cut_off_leaves_nothing_behind() {
     assert!(page.contains("Nothing is here yet"), "{page}");
     drop(stream);
     eventually("the end of it", async || (inside() == 0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_large_is_refused_in_words() {
+    let mut limited = Command::new("/bin/sh");
+    limited.args(["-c", "ulimit -f 1000 && exec \"$0\" \"$@\""]);
+    limited.arg(env!("CARGO_BIN_EXE_junglegrid"));
+    let app = App::run(limited, &["files", "--port", "0"], 1);
+    let status = app
+        .upload("/upload/", "large", &vec![b'x'; 3_000_000])
+        .await;
+    assert_eq!(status, 507);
+    assert_eq!(fs::read_dir(app.root()).unwrap().count(), 0);
+    assert_eq!(app.upload("/upload/", "small", b"x").await, 303);
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;

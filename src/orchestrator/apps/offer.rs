@@ -236,12 +236,13 @@ fn blocked(code: &str, field: &str, message: String, action: &str) -> Check {
 
 /// Whether runs there have a network namespace of their own, with a loopback.
 fn isolated(node: &engine::Node) -> bool {
-    let has = |name: &str| {
+    let is = |name: &str, active: bool| {
         node.protections
             .iter()
-            .any(|protection| protection.name == name && protection.active)
+            .any(|protection| protection.name == name && protection.active == active)
     };
-    has("network namespace") && has("loopback")
+    // A loopback is only spoken of where it is missing.
+    is("network namespace", true) && !is("loopback", false)
 }
 
 /// What is free on the disk of `folder`, or of the first folder above it that is there.
