@@ -36,8 +36,10 @@ CREATE TABLE app_sessions (
     ended          SMALLINT NOT NULL DEFAULT 0
 );
 CREATE INDEX app_sessions_by_workspace ON app_sessions (workspace, ended, created_at, id);
-CREATE INDEX app_sessions_by_template ON app_sessions (template, ended, ready_at);
+CREATE INDEX app_sessions_by_template ON app_sessions (template, ready_at);
 CREATE INDEX app_sessions_live ON app_sessions (ended, created_at);
+-- their volumes are shared, so there is one at a time
+CREATE UNIQUE INDEX app_sessions_one_live ON app_sessions (workspace, template) WHERE ended = 0;
 
 CREATE TABLE app_services (
     session    TEXT     NOT NULL REFERENCES app_sessions (id),

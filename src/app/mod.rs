@@ -208,7 +208,9 @@ fn config(settings: &Settings, key: &[u8; 32]) -> Config {
             let scheme = settings.public_url.scheme();
             format!("{scheme}://*{}", sites.suffix)
         },
-        volumes: settings.data.join("volumes"),
+        // Engines show it to runs, whatever directory they are in.
+        volumes: std::path::absolute(settings.data.join("volumes"))
+            .unwrap_or_else(|_| settings.data.join("volumes")),
         welcome_credit: Usd::from_micros(settings.welcome_credit),
         hourly_rate: Usd::from_micros(settings.hourly_rate),
         slots: settings.host_slots,

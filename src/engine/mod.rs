@@ -74,9 +74,11 @@ pub struct RunSpec {
 /// A directory of the machine inside a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Made, and given to the run's user, if it is not there.
+    /// Absolute and without links. Made if it is not there, and given to the run's
+    /// user; what is in it stays whose it is.
     pub host: PathBuf,
-    /// Absolute.
+    /// Absolute, and not where the system lies. At `/workspace` it takes the place of
+    /// the run's own workspace, with what was prepared there.
     pub inside: PathBuf,
 }
 
@@ -219,6 +221,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub trait Engine: Send + Sync + fmt::Debug {
     /// `host`, `docker`, `slurm` …
     fn name(&self) -> &'static str;
+    /// Whether it runs container images, and not only the machine's own system.
+    fn pulls_images(&self) -> bool {
+        false
+    }
     async fn nodes(&self) -> Result<Vec<Node>>;
     /// Starts the run, or finds the one that this key already started.
     async fn submit(&self, key: &RunKey, spec: &RunSpec) -> Result<Handle>;
@@ -243,8 +249,9 @@ pub trait Engine: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if nobody listens there (yet), [`Error::NotFound`] if
-    /// the run has ended.
+    /// [`Error::Unavailable`] if nobody listens there (yet), or what watched the run
+    /// was killed; [`Error::NotFound`] if the run has ended; [`Error::Refused`] if
+    /// ports of this run can never be reached.
     async fn connect(&self, handle: &Handle, port: u16) -> Result<Box<dyn Connection>>;
     /// The files that the run works on, if this process can reach them.
     fn workspace(&self, handle: &Handle) -> Option<PathBuf>;

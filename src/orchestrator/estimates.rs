@@ -146,7 +146,9 @@ fn offer(state: &State, node: &engine::Node, used: u32) -> Offer {
         memory_gb: gigabytes(node.memory_bytes),
         slots: config.slots,
         free: config.slots.saturating_sub(used),
-        images: if config.ignore_images {
+        images: if state.engine().pulls_images() {
+            Images::Pulled
+        } else if config.ignore_images {
             Images::Ignored
         } else {
             Images::HostOnly

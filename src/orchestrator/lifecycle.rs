@@ -1,7 +1,9 @@
 //! Moves jobs from state to state. Each move, the events that tell of it, its
 //! money and its run commit together or not at all.
+use super::apps::follow::{self, Along};
 use super::{Change, Error, State};
 use crate::clock::micros;
+use crate::domain::app::EndCode;
 use crate::domain::id::JobId;
 use crate::domain::job::{self, Event, Failure, Outcome};
 use crate::domain::ledger;
@@ -22,15 +24,19 @@ const TRIES: usize = 5;
 
 /// What goes along with a change of state.
 #[derive(Debug, Default)]
-struct Move {
-    said: Vec<NewEvent>,
+pub(super) struct Move {
+    pub(super) said: Vec<NewEvent>,
+    /// Set aside in addition.
+    pub(super) hold: Option<Usd>,
     /// What is paid out of the job's holds; the rest is given back.
-    settle: Option<Usd>,
-    run: RunChange,
+    pub(super) settle: Option<Usd>,
+    pub(super) run: RunChange,
+    /// For the app that the job is.
+    pub(super) app: Along,
 }
 
 #[derive(Debug, Default)]
-enum RunChange {
+pub(super) enum RunChange {
     #[default]
     None,
     Intend,
@@ -104,11 +110,38 @@ pub(super) async fn started(
     .await
 }
 
+/// Notes that its image is being pulled. `None` if that is no news.
+pub(super) async fn pulling(state: &State, id: JobId) -> Result<Option<Job>, Error> {
+    change(state, id, move |job, now| {
+        if job.state.phase() == Some(job::Phase::PullingImage) {
+            return None;
+        }
+        let step = job::Phase::PullingImage;
+        advance(job, Event::Preparing { step }, now)?;
+        let message = format!("{} is being pulled.", job.spec.image);
+        Some(Move {
+            said: vec![said(
+                job,
+                "job.pulling",
+                "Pulling the image",
+                message,
+                "engine",
+            )],
+            ..Move::default()
+        })
+    })
+    .await
+}
+
 fn said_started(job: &Job) -> NewEvent {
-    let message = format!(
-        "The command is executing. From here on it costs {} per hour.",
-        job.rate
-    );
+    let message = if job.spec.app.is_some() {
+        "The command is executing. It costs nothing until the app is ready.".to_owned()
+    } else {
+        format!(
+            "The command is executing. From here on it costs {} per hour.",
+            job.rate
+        )
+    };
     said(job, "job.started", "Running", message, "engine")
 }
 
@@ -119,23 +152,36 @@ pub(super) async fn request_stop(
     id: JobId,
     reason: Option<String>,
 ) -> Result<Option<Job>, Error> {
+    let reason = reason.unwrap_or_else(|| "Cancelled on request.".into());
+    change(state, id, move |job, now| stop(job, &reason, "user", now)).await
+}
+
+/// Asks an app's job to stop for one of its limits.
+pub(super) async fn request_end(
+    state: &State,
+    id: JobId,
+    code: EndCode,
+    reason: String,
+) -> Result<Option<Job>, Error> {
     change(state, id, move |job, now| {
-        advance(job, Event::StopRequested, now)?;
-        job.reason = Some(
-            reason
-                .clone()
-                .unwrap_or_else(|| "Cancelled on request.".into()),
-        );
-        if job.state.ended() {
-            return Some(ended(job, now, now));
-        }
-        let message = "It gets a moment to finish by itself, then it is killed.".to_owned();
-        Some(Move {
-            said: vec![said(job, "job.stopping", "Stopping", message, "user")],
-            ..Move::default()
-        })
+        let mut done = stop(job, &reason, "system", now)?;
+        done.app.end = Some((code, reason.clone()));
+        Some(done)
     })
     .await
+}
+
+fn stop(job: &mut Job, reason: &str, who: &'static str, now: OffsetDateTime) -> Option<Move> {
+    advance(job, Event::StopRequested, now)?;
+    job.reason = Some(reason.to_owned());
+    if job.state.ended() {
+        return Some(ended(job, now, now));
+    }
+    let message = "It gets a moment to finish by itself, then it is killed.".to_owned();
+    Some(Move {
+        said: vec![said(job, "job.stopping", "Stopping", message, who)],
+        ..Move::default()
+    })
 }
 
 /// Notes the end of a job's run and settles what it cost. `None` if it had ended
@@ -178,12 +224,7 @@ fn failure(outcome: &engine::Outcome) -> Option<Failure> {
 
 /// What the end of a job brings with it: the last events, and its money.
 fn ended(job: &mut Job, at: OffsetDateTime, now: OffsetDateTime) -> Move {
-    let from = if job.spec.app.is_some() {
-        job.billed_from
-    } else {
-        job.state.since()
-    };
-    let used = from.map_or(Usd::ZERO, |from| {
+    let used = job.costs_from().map_or(Usd::ZERO, |from| {
         job.rate
             .for_millis((micros(at) - micros(from)).max(0) / 1_000)
     });
@@ -224,6 +265,7 @@ fn ended(job: &mut Job, at: OffsetDateTime, now: OffsetDateTime) -> Move {
         ],
         settle: Some(paid),
         run: RunChange::End,
+        ..Move::default()
     }
 }
 
@@ -283,7 +325,7 @@ pub(super) fn said(
 }
 
 /// Reads the job, lets `decide` change it, and writes everything that follows.
-async fn change<F>(state: &State, id: JobId, decide: F) -> Result<Option<Job>, Error>
+pub(super) async fn change<F>(state: &State, id: JobId, decide: F) -> Result<Option<Job>, Error>
 where
     F: Fn(&mut Job, OffsetDateTime) -> Option<Move> + Clone + Send + Sync + 'static,
 {
@@ -300,12 +342,24 @@ where
                     workspace: job.workspace,
                     job: id,
                 });
+                if let Some(session) = job.spec.app {
+                    state.hub().publish(Change::App {
+                        workspace: job.workspace,
+                        session,
+                        job: id,
+                    });
+                }
                 if job.state.ended() || matches!(job.state, job::State::Queued) {
                     state.0.work.notify_one();
                 }
                 return Ok(Some(job));
             }
             Ok(None) => return Ok(None),
+            Err(store::Error::Overdrawn { .. }) => {
+                return Err(Error::InsufficientFunds(
+                    "That is more than the wallet has. Add funds.".into(),
+                ));
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -331,6 +385,9 @@ where
         return Ok(None);
     };
     table::update(conn, &mut job, &done.said).await?;
+    if let Some(amount) = done.hold {
+        hold(conn, &job, amount, now).await?;
+    }
     if let Some(paid) = done.settle {
         settle(conn, &job, paid, now).await?;
     }
@@ -343,7 +400,23 @@ where
         }
         RunChange::End => runs::ended(conn, id, attempt, now).await?,
     }
+    follow::follow(conn, &job, done.app, now).await?;
     Ok(Some(job))
+}
+
+/// Sets more aside for a job, under the next number.
+async fn hold(
+    conn: &mut Conn,
+    job: &Job,
+    amount: Usd,
+    now: OffsetDateTime,
+) -> Result<(), store::Error> {
+    let holds = store::ledger::holds(conn, job.id).await?;
+    let number = holds.last().map_or(FIRST_HOLD, |(last, _)| last + 1);
+    if let Some(hold) = ledger::hold(job.workspace, job.id, number, amount) {
+        store::ledger::transfer(conn, &hold, now).await?;
+    }
+    Ok(())
 }
 
 /// Pays out of the job's holds, the oldest first, and gives the rest back.

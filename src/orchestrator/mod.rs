@@ -18,7 +18,7 @@ pub use error::Error;
 pub use hub::{Change, Hub};
 
 use crate::clock::Clock;
-use crate::domain::id::{Id, JobId};
+use crate::domain::id::{AppSessionId, Id, JobId};
 use crate::domain::money::Usd;
 use crate::engine::{Engine, Network};
 use crate::store::Store;
@@ -84,12 +84,16 @@ struct Shared {
     /// Codes are stored as HMACs under this key.
     master_key: [u8; 32],
     hub: Hub,
+    /// Who follows apps.
+    live: apps::Live,
     /// Told when a job has been queued or a slot has become free.
     work: Notify,
     /// Told when a mail has been queued.
     mail: Notify,
     /// Runs that a task of this process looks after.
     watched: Mutex<HashSet<(JobId, u32)>>,
+    /// Apps that a task of this process looks after.
+    kept: Mutex<HashSet<AppSessionId>>,
     hashing: auth::Hashing,
     shutdown: CancellationToken,
 }
@@ -114,9 +118,11 @@ impl State {
             config,
             master_key,
             hub: Hub::new(),
+            live: apps::Live::default(),
             work: Notify::new(),
             mail: Notify::new(),
             watched: Mutex::default(),
+            kept: Mutex::default(),
             hashing: auth::Hashing::new(),
             shutdown,
         }))

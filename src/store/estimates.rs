@@ -65,20 +65,6 @@ pub async fn resolve(conn: &mut Conn, id: EstimateId, outcome: &Progress) -> Res
     Ok(())
 }
 
-/// The estimate of this id, if it is this workspace's.
-pub async fn find(
-    conn: &mut Conn,
-    workspace: WorkspaceId,
-    id: EstimateId,
-) -> Result<Option<Estimate>, Error> {
-    let row = sqlx::query_as::<_, Row>("SELECT * FROM estimates WHERE id = $1 AND workspace = $2")
-        .bind(id.to_string())
-        .bind(workspace.to_string())
-        .fetch_optional(conn)
-        .await?;
-    row.map(Estimate::try_from).transpose()
-}
-
 /// The newest estimate of this version of a draft. Those of other versions do not
 /// count, whatever the clock says of them.
 pub async fn newest(
@@ -94,6 +80,20 @@ pub async fn newest(
     .bind(version)
     .fetch_optional(conn)
     .await?;
+    row.map(Estimate::try_from).transpose()
+}
+
+/// An estimate of this workspace; another's is as missing as none.
+pub async fn find(
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    id: EstimateId,
+) -> Result<Option<Estimate>, Error> {
+    let row = sqlx::query_as::<_, Row>("SELECT * FROM estimates WHERE id = $1 AND workspace = $2")
+        .bind(id.to_string())
+        .bind(workspace.to_string())
+        .fetch_optional(conn)
+        .await?;
     row.map(Estimate::try_from).transpose()
 }
 

@@ -181,3 +181,12 @@ pub(crate) fn corrupt(table: &'static str, id: &str, why: impl Into<String>) -> 
         why: why.into(),
     }
 }
+
+/// `$1, $2, …`: places for so many values; none of them is `NULL`, which nothing equals.
+fn places(count: usize) -> String {
+    if count == 0 {
+        return "NULL".into();
+    }
+    let places: Vec<String> = (1..=count).map(|n| format!("${n}")).collect();
+    places.join(", ")
+}

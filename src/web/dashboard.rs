@@ -1,7 +1,8 @@
 //! The dashboard: what runs, what it costs, what waits for the viewer.
-use super::hx::{Fragment, Wants};
+use super::hx::Wants;
+use super::poll;
 use super::shell::{self, Nav};
-use super::ui::job_row::job_table;
+use super::ui::job_row::{Row, job_rows, job_table};
 use super::ui::{self, Tile, Usd, chart};
 use super::viewer::Viewer;
 use super::{Error, Portal};
@@ -10,10 +11,8 @@ use crate::api::overview::{Day, Overview};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderMap, StatusCode, header};
+use http::HeaderMap;
 use maud::{Markup, html};
-use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 use time::OffsetDateTime;
 use url::{Position, Url};
 
@@ -28,84 +27,81 @@ async fn index(mut viewer: Viewer, wants: Wants, headers: HeaderMap) -> Result<R
     let overview = viewer.api.overview().await?;
     viewer.session.balance_usd = overview.balance.available_usd;
     viewer.held = Some(overview.balance.held_usd);
-    let region = region(&overview, viewer.now);
-    let tag = tag(&region);
-    Ok(match wants {
-        Wants::Page => {
-            let main = html! { (region) (pulse(&overview, &tag)) };
-            shell::page(&viewer, "Dashboard", Nav::Dashboard, main).into_response()
-        }
-        Wants::Fragment
-            if headers
-                .get(header::IF_NONE_MATCH)
-                .is_some_and(|had| *had == *tag) =>
-        {
-            StatusCode::NOT_MODIFIED.into_response()
-        }
-        Wants::Fragment => {
-            let changed = Fragment(html! {
-                (pulse(&overview, &tag))
-                hx-partial hx-target="#overview" hx-swap="outerMorph" { (region) }
-                (shell::wallet_again(&viewer))
-            });
-            ([(header::ETAG, tag)], changed).into_response()
-        }
-    })
-}
-
-fn tag(region: &Markup) -> String {
-    let mut tag = String::from("\"");
-    for byte in &Sha256::digest(region.0.as_bytes())[..8] {
-        let _ = write!(tag, "{byte:02x}");
-    }
-    tag.push('"');
-    tag
-}
-
-/// Asks for the page's region again while something is active. It stands beside
-/// the region, so that the region can be morphed and a reader's focus in it
-/// stays, while this is replaced: a poll ends only with its element.
-fn pulse(overview: &Overview, tag: &str) -> Markup {
+    let parts = parts(&viewer, &overview);
+    let now = parts.version();
     let active = overview.running + overview.queued > 0;
+    let pulse = |shown: &poll::Version| pulse(shown.trigger(&now, active, "5s"), shown);
+    if wants == Wants::Fragment {
+        let known = poll::known(&headers).unwrap_or_default();
+        return Ok(poll::answer(known, &parts, pulse));
+    }
+    let main = html! {
+        (region(&overview, &parts.rows, viewer.now))
+        (pulse(&now))
+    };
+    Ok(shell::page(&viewer, "Dashboard", Nav::Dashboard, main).into_response())
+}
+
+/// What may look different the next time.
+fn parts(viewer: &Viewer, overview: &Overview) -> poll::Parts {
+    let [running, queued, spent, balance] = tiles(overview).map(|tile| tile.draw());
+    let [purse, wallet] = shell::wallets(viewer);
+    poll::Parts {
+        rows: job_rows(&overview.recent, viewer.now),
+        fixed: vec![
+            ("#headline", headline(overview)),
+            ("#running", running),
+            ("#queued", queued),
+            ("#spent", spent),
+            ("#balance", balance),
+            ("#purse", purse),
+            ("#wallet", wallet),
+            ("#capacity", capacity(overview)),
+            ("#drafts", drafts(&overview.drafts, viewer.now)),
+            ("#spend", spend(&overview.spend)),
+        ],
+    }
+}
+
+/// Asks for what has changed. A poll ends only with its element.
+fn pulse(trigger: Option<String>, shown: &poll::Version) -> Markup {
     html! {
-        @if active {
-            div #pulse data-quiet hx-get=(PATH) hx-trigger="every 5s" hx-swap="outerHTML"
-                hx-headers=(format!("{{\"If-None-Match\":\"{}\"}}", tag.replace('"', "\\\""))) {}
+        @if let Some(trigger) = trigger {
+            div #pulse data-quiet hx-get=(PATH) hx-trigger=(trigger) hx-swap="outerHTML"
+                hx-headers=(poll::shows(shown)) {}
         } @else {
             div #pulse {}
         }
     }
 }
 
-fn region(overview: &Overview, now: OffsetDateTime) -> Markup {
+fn region(overview: &Overview, rows: &[Row], now: OffsetDateTime) -> Markup {
     let new = overview.recent.is_empty() && overview.drafts.is_empty();
     html! {
-        div #overview {
-            div.head {
-                div { h1 { "Dashboard" } p { (headline(overview)) } }
-                a.btn.pri href="/portal/submit" { (ui::icon("plus")) "Submit job" }
-            }
-            (tiles(overview))
-            @if new {
-                div.cols {
-                    section.card {
-                        (ui::empty(
-                            "Run your first job",
-                            "Say what to run. You see what it will cost and when it would start before anything does.",
-                            Some(("/portal/submit", "Submit a job")),
-                        ))
-                    }
-                    (capacity(overview))
+        div.head {
+            div { h1 { "Dashboard" } (headline(overview)) }
+            a.btn.pri href="/portal/submit" { (ui::icon("plus")) "Submit job" }
+        }
+        div.tiles { @for tile in tiles(overview) { (tile.draw()) } }
+        @if new {
+            div.cols {
+                section.card {
+                    (ui::empty(
+                        "Run your first job",
+                        "Say what to run. You see what it will cost and when it would start before anything does.",
+                        Some(("/portal/submit", "Submit a job")),
+                    ))
                 }
-            } @else {
-                div.stack {
-                    (recent(overview, now))
-                    div.cols {
-                        (spend(&overview.spend))
-                        div.stack {
-                            (drafts(&overview.drafts, now))
-                            (capacity(overview))
-                        }
+                (capacity(overview))
+            }
+        } @else {
+            div.stack {
+                (recent(rows))
+                div.cols {
+                    (spend(&overview.spend))
+                    div.stack {
+                        (drafts(&overview.drafts, now))
+                        (capacity(overview))
                     }
                 }
             }
@@ -113,7 +109,11 @@ fn region(overview: &Overview, now: OffsetDateTime) -> Markup {
     }
 }
 
-fn headline(overview: &Overview) -> String {
+fn headline(overview: &Overview) -> Markup {
+    html! { p #headline { (doing(overview)) } }
+}
+
+fn doing(overview: &Overview) -> String {
     let jobs = |count: i64, one: &str, many: &str| match count {
         1 => format!("One job {one}"),
         count => format!("{count} jobs {many}"),
@@ -130,9 +130,10 @@ fn headline(overview: &Overview) -> String {
     }
 }
 
-fn tiles(overview: &Overview) -> Markup {
+fn tiles(overview: &Overview) -> [Tile<'static>; 4] {
     let week = &overview.spend[overview.spend.len().saturating_sub(7)..];
     let running = Tile {
+        id: "running",
         label: "Running",
         figure: html! { (overview.running) },
         picture: None,
@@ -143,6 +144,7 @@ fn tiles(overview: &Overview) -> Markup {
         href: Some("/portal/jobs?status=running"),
     };
     let queued = Tile {
+        id: "queued",
         label: "Queued",
         figure: html! { (overview.queued) },
         picture: None,
@@ -154,6 +156,7 @@ fn tiles(overview: &Overview) -> Markup {
         href: Some("/portal/jobs?status=queued"),
     };
     let spent = Tile {
+        id: "spent",
         label: "Spend, 7 days",
         figure: ui::money(total(week)),
         picture: (total(week) > Usd::ZERO)
@@ -162,13 +165,14 @@ fn tiles(overview: &Overview) -> Markup {
         href: None,
     };
     let wallet = Tile {
+        id: "balance",
         label: "Balance",
         figure: ui::balance(overview.balance.available_usd),
         picture: None,
         foot: purse(overview),
         href: None,
     };
-    html! { div.tiles { @for tile in [running, queued, spent, wallet] { (tile.draw()) } } }
+    [running, queued, spent, wallet]
 }
 
 /// What is set aside, and how long the rest lasts at the present rate.
@@ -185,14 +189,14 @@ fn purse(overview: &Overview) -> Markup {
     }
 }
 
-fn recent(overview: &Overview, now: OffsetDateTime) -> Markup {
+fn recent(rows: &[Row]) -> Markup {
     html! {
         section.card.flush {
             header { h2 #recent { "Recent jobs" } a href="/portal/jobs" { "All jobs" } }
-            @if overview.recent.is_empty() {
+            @if rows.is_empty() {
                 (ui::empty("No jobs yet", "Finish a draft, or start with a new job.", None))
             } @else {
-                (job_table(&overview.recent, now, "recent"))
+                (job_table(rows, "recent"))
             }
         }
     }
@@ -200,7 +204,7 @@ fn recent(overview: &Overview, now: OffsetDateTime) -> Markup {
 
 fn spend(days: &[Day]) -> Markup {
     html! {
-        section.card {
+        section.card #spend {
             header { h2 { "Spend, last 14 days" } span.mute.small { (ui::money(total(days))) " in all" } }
             (chart::bars(days))
         }
@@ -209,15 +213,13 @@ fn spend(days: &[Day]) -> Markup {
 
 fn drafts(drafts: &[Draft], now: OffsetDateTime) -> Markup {
     html! {
-        @if !drafts.is_empty() {
-            section.card {
-                header { h2 { "Drafts" } }
-                ul.stack.gap-s {
-                    @for draft in drafts {
-                        li {
-                            a.strong href=(local(&draft.review_url)) { (draft_name(draft)) }
-                            div.small.mute { "Changed " (ui::time(draft.updated_at, now)) }
-                        }
+        section.card #drafts hidden[drafts.is_empty()] {
+            header { h2 { "Drafts" } }
+            ul.stack.gap-s {
+                @for draft in drafts {
+                    li {
+                        a.strong href=(local(&draft.review_url)) { (draft_name(draft)) }
+                        div.small.mute { "Changed " (ui::time(draft.updated_at, now)) }
                     }
                 }
             }
@@ -242,7 +244,7 @@ fn local(url: &str) -> String {
 fn capacity(overview: &Overview) -> Markup {
     let free = overview.slots.saturating_sub(overview.slots_used);
     html! {
-        section.card {
+        section.card #capacity {
             header { h2 { "Capacity" } a href="/portal/nodes" { "Nodes" } }
             div.row { span { "Slots for jobs" } span.push { (free) " of " (overview.slots) " free" } }
             div.half { (chart::cells(free, overview.slots)) }

@@ -11,6 +11,7 @@ mod live;
 mod login;
 mod next;
 mod nodes;
+mod poll;
 mod reset;
 mod shell;
 mod signup;

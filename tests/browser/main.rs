@@ -9,6 +9,7 @@ mod driver;
 mod job_page;
 mod journey;
 mod layout;
+mod lists;
 #[expect(dead_code, reason = "other tests share it")]
 #[path = "../support/server.rs"]
 mod server;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         job_page::a_page_survives_the_restart_of_the_server,
         session::a_guest_comes_back_to_where_they_wanted_to_go,
         session::what_is_private_is_gone_after_signing_out,
+        lists::an_open_list_keeps_its_place_while_rows_come_and_go,
+        lists::an_open_dashboard_follows_without_losing_its_place,
         layout::no_page_is_wider_than_a_phone,
     ];
     let mut arguments = Arguments::from_args();

@@ -1,5 +1,7 @@
 //! What a visit weighs on the wire, as a browser asks for it, against the program
 //! itself with realistic content; and what no page may ever hold.
+mod polls;
+
 use crate::server::{Answer, Server, until};
 use junglegrid::web::assets;
 use scraper::{Html, Selector};
@@ -62,6 +64,24 @@ impl Visit<'_> {
             .push((what.to_owned(), answer.body.len(), FRAGMENT));
     }
 
+    /// What an open page is told when all of it has changed, answer by answer.
+    fn polls(&mut self, what: &str, path: &str) {
+        let page = self.ask(path, "").text();
+        let mut shows = spoiled(&shown(&page));
+        // What runs costs more all the time, so there may be no end.
+        for answer in 1..=4 {
+            let headers = format!("{PARTIAL}jg-shows: {shows}\r\n");
+            let told = self.ask(path, &format!("{BROWSER}{headers}"));
+            if told.status == 204 {
+                break;
+            }
+            assert_eq!(told.status, 200, "{path}");
+            let name = format!("{what}, answer {answer}");
+            self.sizes.push((name, told.body.len(), FRAGMENT));
+            shows = shown(&self.ask(path, &headers).text());
+        }
+    }
+
     fn hold(self) {
         let row = |(what, size, budget): &(String, usize, usize)| {
             format!("{size:>7} of {budget:>6}  {what}")
@@ -71,6 +91,27 @@ impl Visit<'_> {
         let heavy = self.sizes.iter().any(|(_, size, budget)| size > budget);
         assert!(!heavy, "over budget:\n{table}");
     }
+}
+
+/// What the pulse of a page says that it shows.
+fn shown(html: &str) -> String {
+    let page = Html::parse_document(html);
+    let pulse = Selector::parse("#pulse[hx-headers]").unwrap();
+    let pulse = page.select(&pulse).next().expect("a pulse").value();
+    let told: Value = serde_json::from_str(pulse.attr("hx-headers").unwrap()).unwrap();
+    told["jg-shows"].as_str().unwrap().to_owned()
+}
+
+/// The same parts and rows, with tags of nothing.
+fn spoiled(shows: &str) -> String {
+    let parts: Vec<&str> = shows.split('.').collect();
+    let rows = parts[2].as_bytes().chunks(14);
+    let rows = rows.map(|row| format!("{}ffffff", std::str::from_utf8(&row[..8]).unwrap()));
+    format!(
+        "0.{}.{}",
+        "f".repeat(parts[1].len()),
+        rows.collect::<String>()
+    )
 }
 
 /// Nothing inline but what the policy names by its hash, nothing from elsewhere.
@@ -180,34 +221,7 @@ fn later_pages_and_fragments_are_small() {
     });
     server.run(&token, "also endless", "sleep 600");
     let queued = server.run(&token, "waits for its turn", "true");
-    let content = json!({
-        "name": "evaluate checkpoints", "workload_type": "inference", "image": "host",
-        "command": "python3 eval.py --suite core --batch 32", "environment": {"SEED": "7", "MODE": "full"},
-        "timeout_seconds": 1800, "cpu_count": 1, "preferred_gpu_family": "L40S",
-        "region_preference": "af-south", "avoid_gpu_families": ["T4"], "max_price_per_hour": 1,
-    });
-    let draft = server.call(
-        "POST",
-        "/v1/job-drafts",
-        &token,
-        &json!({ "content": content }),
-    );
-    let draft = draft["id"].as_str().unwrap();
-    server.call(
-        "POST",
-        &format!("/v1/job-drafts/{draft}/estimate"),
-        &token,
-        &Value::Null,
-    );
-    until("the estimate", || {
-        let draft = server.call(
-            "GET",
-            &format!("/v1/job-drafts/{draft}"),
-            &token,
-            &Value::Null,
-        );
-        (draft["estimate"]["state"] == "ready").then_some(())
-    });
+    let draft = estimated_draft(&server, &token);
 
     let style = assets::url("jungle.css").rsplit('.').nth(1).unwrap();
     let mut visit = Visit {
@@ -251,12 +265,48 @@ fn later_pages_and_fragments_are_small() {
 
     visit.fragment("estimate card", &format!("/portal/submit/{draft}/estimate"));
     visit.fragment("one job, filtered", "/portal/jobs?q=finetune");
+    visit.fragment("20 jobs, at first", "/portal/jobs");
+    visit.polls("20 jobs, polled", "/portal/jobs");
+    visit.polls("dashboard, polled", "/portal");
     visit.fragment("no job, filtered", "/portal/jobs?q=nothing");
     visit.fragment(
         "a step of the wizard",
         &format!("/portal/submit/{draft}/resources"),
     );
     visit.hold();
+}
+
+/// A draft with all that can be said in it, and its estimate.
+fn estimated_draft(server: &Server, token: &str) -> String {
+    let content = json!({
+        "name": "evaluate checkpoints", "workload_type": "inference", "image": "host",
+        "command": "python3 eval.py --suite core --batch 32", "environment": {"SEED": "7", "MODE": "full"},
+        "timeout_seconds": 1800, "cpu_count": 1, "preferred_gpu_family": "L40S",
+        "region_preference": "af-south", "avoid_gpu_families": ["T4"], "max_price_per_hour": 1,
+    });
+    let draft = server.call(
+        "POST",
+        "/v1/job-drafts",
+        token,
+        &json!({ "content": content }),
+    );
+    let draft = draft["id"].as_str().unwrap().to_owned();
+    server.call(
+        "POST",
+        &format!("/v1/job-drafts/{draft}/estimate"),
+        token,
+        &Value::Null,
+    );
+    until("the estimate", || {
+        let draft = server.call(
+            "GET",
+            &format!("/v1/job-drafts/{draft}"),
+            token,
+            &Value::Null,
+        );
+        (draft["estimate"]["state"] == "ready").then_some(())
+    });
+    draft
 }
 
 /// Of jobs as people call them.

@@ -237,6 +237,7 @@ pub(crate) fn job(
             cost_usd: cost,
         },
         warnings: Vec::new(),
+        app_session_id: None,
         last_event: 3,
     }
 }

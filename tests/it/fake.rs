@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use junglegrid::api::{accounts, drafts, jobs, logs, nodes};
+use junglegrid::app::guard::{self, Hosts, Rules};
 use junglegrid::client::Client;
 use junglegrid::clock::Clock;
 use junglegrid::web;
@@ -32,6 +33,7 @@ pub(crate) struct Fake {
     /// What the live stream says before it ends.
     pub(crate) changes: Vec<jobs::Change>,
     pub(crate) drafts: Vec<drafts::Draft>,
+    pub(crate) overview: Value,
     /// What becomes of the next estimate.
     pub(crate) estimate: drafts::DraftEstimate,
     pub(crate) images: &'static str,
@@ -50,6 +52,7 @@ pub(crate) fn fake() -> Fake {
         logs: Vec::new(),
         changes: Vec::new(),
         drafts: Vec::new(),
+        overview: Value::Null,
         estimate: ready(json!({})),
         images: "host_only",
         refused: None,
@@ -174,6 +177,7 @@ impl Fake {
                 json!({"jobs": self.jobs, "limit": 20, "next_cursor": "c1", "has_more": self.jobs.len() > 1}),
             ),
             ("GET", ["v1", "nodes"]) => (200, self.nodes()),
+            ("GET", ["v1", "overview"]) => (200, self.overview.clone()),
             ("GET", ["v1", "jobs", id]) => self
                 .jobs
                 .iter()
@@ -372,6 +376,35 @@ impl Browser {
         self.send(request, Body::empty()).await
     }
 
+    /// Asks for a fragment through the guard, which compresses it for Chromium, as
+    /// an element does that `shows` a version or none; the bytes of the answer.
+    pub(crate) async fn weigh(&self, path: &str, shows: Option<&str>) -> (Page, usize) {
+        let public = "http://localhost:8080".parse().expect("a URL");
+        let listen = "127.0.0.1:8080".parse().expect("an address");
+        let rules = Rules::new(Hosts::new(listen, &public, "apps.localhost"));
+        let guarded = guard::wrap(self.portal.clone(), rules);
+        let mut request = htmx(request(Method::GET, path))
+            .header(header::HOST, "localhost:8080")
+            .header(header::ACCEPT_ENCODING, "gzip, deflate, br, zstd");
+        if let Some(shows) = shows {
+            request = request.header("jg-shows", shows);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        let response = guarded.oneshot(request).await.expect("infallible");
+        let whole = response.into_body().collect().await.expect("a body");
+        let page = match shows {
+            Some(shows) => self.shows(path, shows).await,
+            None => self.swap(path).await,
+        };
+        (page, whole.to_bytes().len())
+    }
+
+    /// Asks for a fragment as a page does that shows a version of it.
+    pub(crate) async fn shows(&self, path: &str, version: &str) -> Page {
+        let request = htmx(request(Method::GET, path)).header("jg-shows", version);
+        self.send(request, Body::empty()).await
+    }
+
     /// Sends a form without htmx.
     pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         self.form(request(Method::POST, path), fields).await
@@ -432,6 +465,13 @@ impl Page {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// What its pulse says that it shows.
+    pub(crate) fn shown(&self) -> String {
+        let told = self.attributes("#pulse", "hx-headers").remove(0);
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        told["jg-shows"].as_str().expect("a version").to_owned()
     }
 
     /// The texts of the elements that `selector` matches.

@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop there and then"
 )]
+mod apps_view;
 mod architecture;
 mod auth;
 mod budget;

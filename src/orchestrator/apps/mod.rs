@@ -2,14 +2,20 @@
 pub mod access;
 mod board;
 pub mod catalogue;
-mod launch;
+mod extend;
+pub(super) mod follow;
+pub(super) mod launch;
 mod live;
 mod offer;
+pub(super) mod run;
 mod secrets;
 mod templates;
+mod usual;
 mod view;
+pub(super) mod words;
 
 pub use catalogue::Catalogue;
+pub(super) use live::Live;
 
 use super::State;
 use super::route::on;
@@ -26,7 +32,7 @@ pub(super) fn routes() -> Router<State> {
         .merge(on(templates::estimate))
         .merge(on(launch::launch))
         .merge(on(launch::stop))
-        .merge(on(launch::extend))
+        .merge(on(extend::extend))
         .merge(on(view::list))
         .merge(on(view::get))
         .merge(on(view::events))

@@ -116,6 +116,8 @@ fn job(manifest: &Manifest, minutes: u32) -> JobSpec {
 pub(super) struct Grid {
     nodes: Vec<engine::Node>,
     snapshot: Snapshot,
+    /// Whether it runs container images.
+    pulls: bool,
     /// What a machine costs that says nothing else.
     asked: Usd,
     /// Gigabytes that are free where volumes lie, if that can be known.
@@ -131,6 +133,7 @@ impl Grid {
         Ok(Self {
             nodes,
             snapshot,
+            pulls: state.engine().pulls_images(),
             asked: state.config().hourly_rate,
             free_gb: free_gb(&state.config().volumes),
         })
@@ -153,7 +156,7 @@ impl Grid {
                 "The operator can pin it in a template of the same name.",
             ));
         }
-        if !manifest.runs_on_host() && self.nodes.iter().any(|node| node.up) {
+        if !manifest.runs_on_host() && !self.pulls && self.nodes.iter().any(|node| node.up) {
             checks.push(blocked(
                 "IMAGE_UNSUPPORTED",
                 "image",
@@ -234,15 +237,11 @@ fn blocked(code: &str, field: &str, message: String, action: &str) -> Check {
     }
 }
 
-/// Whether runs there have a network namespace of their own, with a loopback.
+/// Whether runs there have a network of their own, which only the proxy can enter.
 fn isolated(node: &engine::Node) -> bool {
-    let is = |name: &str, active: bool| {
-        node.protections
-            .iter()
-            .any(|protection| protection.name == name && protection.active == active)
-    };
-    // A loopback is only spoken of where it is missing.
-    is("network namespace", true) && !is("loopback", false)
+    node.protections
+        .iter()
+        .any(|protection| protection.name == engine::host::PRIVATE_PORTS && protection.active)
 }
 
 /// What is free on the disk of `folder`, or of the first folder above it that is there.

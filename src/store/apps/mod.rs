@@ -49,6 +49,10 @@ pub struct AppSession {
 
 /// Writes a new session with its services' origins and its first events.
 /// `session.last_event` is theirs to set.
+///
+/// # Errors
+///
+/// [`Error::Stale`] if the workspace has one of this template that has not ended.
 pub async fn insert(
     conn: &mut Conn,
     session: &mut AppSession,
@@ -71,7 +75,14 @@ pub async fn insert(
     .bind(micros(session.phase_since))
     .bind(micros(session.created_at))
     .execute(&mut *conn)
-    .await?;
+    .await
+    .map_err(|error| match error {
+        sqlx::Error::Database(error) if error.is_unique_violation() => Error::Stale {
+            table: "app_sessions",
+            id: session.id.to_string(),
+        },
+        error => error.into(),
+    })?;
     for (service, origin) in origins {
         services::insert(conn, session.id, service, origin).await?;
     }

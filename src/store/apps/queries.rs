@@ -75,6 +75,46 @@ pub async fn active(
     row.map(AppSession::try_from).transpose()
 }
 
+/// A session that cannot be opened yet, or no more, with what is told of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pending {
+    pub session: AppSession,
+    pub workspace_name: String,
+    pub node: Option<String>,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct PendingRow {
+    #[sqlx(flatten)]
+    session: Row,
+    workspace_name: String,
+    node: Option<String>,
+}
+
+/// Sessions of all workspaces that are on their way to running or to their end,
+/// oldest first.
+pub async fn pending(conn: &mut Conn, limit: i64) -> Result<Vec<Pending>, Error> {
+    let rows = sqlx::query_as::<_, PendingRow>(
+        "SELECT s.*, w.name AS workspace_name, j.node AS node
+         FROM app_sessions s JOIN workspaces w ON w.id = s.workspace
+                             JOIN jobs j ON j.id = s.job
+         WHERE s.ended = 0 AND s.phase <> 'running'
+         ORDER BY s.created_at, s.id LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Pending {
+                session: row.session.try_into()?,
+                workspace_name: row.workspace_name,
+                node: row.node,
+            })
+        })
+        .collect()
+}
+
 /// When the phases of a finished launch were reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
@@ -85,17 +125,19 @@ pub struct Sample {
     pub ready: OffsetDateTime,
 }
 
+/// The statement behind what is usual, for the test that looks at its plan.
+pub const SAMPLES: &str =
+    "SELECT created_at, reserved_at, image_at, started_at, ready_at FROM app_sessions
+     WHERE template = $1 AND ready_at IS NOT NULL ORDER BY ready_at DESC LIMIT $2";
+
 /// The newest launches of a template, everyone's, that became ready.
 pub async fn samples(conn: &mut Conn, template: &str, limit: i64) -> Result<Vec<Sample>, Error> {
     type Columns = (i64, Option<i64>, Option<i64>, Option<i64>, i64);
-    let rows = sqlx::query_as::<_, Columns>(
-        "SELECT created_at, reserved_at, image_at, started_at, ready_at FROM app_sessions
-         WHERE template = $1 AND ready_at IS NOT NULL ORDER BY ready_at DESC LIMIT $2",
-    )
-    .bind(template)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
+    let rows = sqlx::query_as::<_, Columns>(SAMPLES)
+        .bind(template)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     Ok(rows
         .into_iter()
         .map(|(created, reserved, image, started, ready)| Sample {

@@ -2,7 +2,8 @@
 use crate::clock::{from_micros, micros};
 use crate::domain::app::ServiceState;
 use crate::domain::id::AppSessionId;
-use crate::store::{Conn, Error, corrupt};
+use crate::store::{Conn, Error, corrupt, places};
+use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,10 +71,20 @@ pub async fn stop(conn: &mut Conn, session: AppSessionId) -> Result<(), Error> {
 
 /// In no particular order; the manifest has one.
 pub async fn of(conn: &mut Conn, session: AppSessionId) -> Result<Vec<Service>, Error> {
-    let rows = sqlx::query_as::<_, Row>("SELECT * FROM app_services WHERE session = $1")
-        .bind(session.to_string())
-        .fetch_all(conn)
-        .await?;
+    of_all(conn, &[session]).await
+}
+
+/// The services of all these sessions, in no particular order.
+pub async fn of_all(conn: &mut Conn, sessions: &[AppSessionId]) -> Result<Vec<Service>, Error> {
+    let sql = format!(
+        "SELECT * FROM app_services WHERE session IN ({})",
+        places(sessions.len())
+    );
+    let mut query = sqlx::query_as::<_, Row>(AssertSqlSafe(sql));
+    for session in sessions {
+        query = query.bind(session.to_string());
+    }
+    let rows = query.fetch_all(conn).await?;
     rows.into_iter().map(Service::try_from).collect()
 }
 

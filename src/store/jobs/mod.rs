@@ -53,6 +53,17 @@ pub struct Job {
 }
 
 impl Job {
+    /// When it began to cost: an app does so when it is ready, any other job when
+    /// its command executes.
+    #[must_use]
+    pub const fn costs_from(&self) -> Option<OffsetDateTime> {
+        if self.spec.app.is_some() {
+            self.billed_from
+        } else {
+            self.state.since()
+        }
+    }
+
     /// The exit code of its command, if that is known.
     #[must_use]
     pub const fn exit_code(&self) -> Option<i32> {

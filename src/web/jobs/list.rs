@@ -5,12 +5,12 @@ use crate::domain::job::Status;
 use crate::domain::spec::WorkloadType;
 use crate::web::hx::{Fragment, Wants};
 use crate::web::shell::{self, Nav};
-use crate::web::ui::job_row::{job_table, type_name};
+use crate::web::ui::job_row::{job_rows, job_table, type_name};
 use crate::web::viewer::Viewer;
-use crate::web::{Error, live, ui};
+use crate::web::{Error, live, poll, ui};
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::Query;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -75,7 +75,7 @@ impl Asked {
     }
 }
 
-/// The page, or what the filter and the pages swap.
+/// The page, or what the filter and the pages swap, or what has changed.
 pub(super) async fn index(
     wants: Wants,
     viewer: Viewer,
@@ -83,48 +83,57 @@ pub(super) async fn index(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Error> {
     let asked = asked.cleaned();
-    let (status, listing) = match viewer.api.jobs(&asked.filter()).await {
-        Ok(jobs) => (StatusCode::OK, listing(&asked, &jobs, viewer.now)),
+    let known = poll::known(&headers).filter(|_| wants == Wants::Fragment);
+    let jobs = match viewer.api.jobs(&asked.filter()).await {
+        Ok(jobs) if jobs.jobs.is_empty() => {
+            let instead = html! { (none(&asked)) (pager(&asked, &jobs)) };
+            Err((StatusCode::OK, instead))
+        }
+        Ok(jobs) => Ok(Listing::of(&asked, jobs, viewer.now)),
         Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => return Err(error.into()),
-        Err(error) => unlisted(&asked, &error),
+        Err(error) => Err(unlisted(&asked, &error)),
     };
-    if wants == Wants::Page {
-        let main = page(&asked, listing);
-        return Ok((status, shell::page(&viewer, "Jobs", Nav::Jobs, main)).into_response());
-    }
-    Ok(fragment(&asked, listing, &headers))
+    Ok(match (jobs, wants, known) {
+        (Ok(jobs), _, Some(known)) => {
+            let pulse = |shown: &poll::Version| jobs.pulse(&asked, shown);
+            poll::answer(known, &jobs.parts, pulse)
+        }
+        (Err((_, instead)), _, Some(_)) => {
+            Fragment(live::partial("#jobs", "innerMorph", instead)).into_response()
+        }
+        (Ok(jobs), Wants::Page, None) => {
+            let inside = jobs.draw(&asked, &jobs.parts.version());
+            shell::page(&viewer, "Jobs", Nav::Jobs, page(&asked, inside)).into_response()
+        }
+        (Err((status, instead)), Wants::Page, None) => {
+            let page = shell::page(&viewer, "Jobs", Nav::Jobs, page(&asked, instead));
+            (status, page).into_response()
+        }
+        (Ok(jobs), Wants::Fragment, None) => {
+            swapped(&asked, jobs.draw(&asked, &jobs.parts.beginning()))
+        }
+        (Err((_, instead)), Wants::Fragment, None) => swapped(&asked, instead),
+    })
 }
 
-/// Swapped whatever its state is, so it is a success to htmx. Only a refresh
-/// names the version that it has.
-fn fragment(asked: &Asked, (listing, tag): (Markup, String), headers: &HeaderMap) -> Response {
-    let tag = format!("\"{tag}\"");
-    let etag = (header::ETAG, HeaderValue::from_str(&tag));
-    let known = headers.get(header::IF_NONE_MATCH);
-    if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-        return StatusCode::NOT_MODIFIED.into_response();
-    }
-    let mut response = Fragment(listing).into_response();
-    if let (name, Ok(value)) = etag {
-        response.headers_mut().insert(name, value);
-    }
-    if known.is_none()
-        && let Ok(path) = HeaderValue::from_str(&asked.path())
-    {
+/// Swapped whatever its state is, so it is a success to htmx.
+fn swapped(asked: &Asked, inside: Markup) -> Response {
+    let mut response = Fragment(inside).into_response();
+    if let Ok(path) = HeaderValue::from_str(&asked.path()) {
         let name = HeaderName::from_static("hx-replace-url");
         response.headers_mut().insert(name, path);
     }
     response
 }
 
-fn page(asked: &Asked, (listing, _): (Markup, String)) -> Markup {
+fn page(asked: &Asked, inside: Markup) -> Markup {
     html! {
         div.head {
             div { h1 { "Jobs" } p { "Newest first." } }
             a.btn.pri href="/portal/submit" { (ui::icon("plus")) "Submit a job" }
         }
         (filter(asked))
-        section.card.flush #jobs data-quiet { (listing) }
+        section.card.flush #jobs data-quiet { (inside) }
     }
 }
 
@@ -167,51 +176,86 @@ fn capitalized(word: &str) -> String {
     first.into_iter().chain(rest).collect()
 }
 
-/// The inside of `#jobs`, and its tag. While a job in it is active it asks for
-/// itself again, and is changed only where it differs.
-fn listing(asked: &Asked, list: &List, now: OffsetDateTime) -> (Markup, String) {
-    let inside = html! {
-        h2.vh #jobs-h { "Jobs" }
-        @if list.jobs.is_empty() { (none(asked)) } @else { (job_table(&list.jobs, now, "jobs-h")) }
-        (pager(asked, list))
-    };
-    let tag = live::tag(&inside);
-    let active = list.jobs.iter().any(|job| !job.status.ended());
-    let markup = html! {
-        (inside)
-        @if active {
-            div hidden hx-get=(asked.path()) hx-trigger="every 3s" hx-target="#jobs" hx-swap="innerMorph"
-                hx-sync="#filter:drop" hx-headers=(live::known(&tag)) {}
-        }
-    };
-    (markup, tag)
+/// What is inside of `#jobs` when there are some.
+struct Listing {
+    parts: poll::Parts,
+    active: bool,
 }
 
+impl Listing {
+    fn of(asked: &Asked, list: List, now: OffsetDateTime) -> Self {
+        Self {
+            parts: poll::Parts {
+                rows: job_rows(&list.jobs, now),
+                fixed: vec![("#pager", pager(asked, &list))],
+            },
+            active: list.jobs.iter().any(|job| !job.status.ended()),
+        }
+    }
+
+    /// As far as `shown`; the pulse brings the rest.
+    fn draw(&self, asked: &Asked, shown: &poll::Version) -> Markup {
+        let all = *shown == self.parts.version();
+        html! {
+            (heading())
+            (job_table(&self.parts.rows[..shown.rows()], "jobs-h"))
+            @if all { @for (_, markup) in &self.parts.fixed { (markup) } } @else { nav #pager hidden {} }
+            (self.pulse(asked, shown))
+        }
+    }
+
+    fn pulse(&self, asked: &Asked, shown: &poll::Version) -> Markup {
+        let trigger = shown.trigger(&self.parts.version(), self.active, "3s");
+        let Some(trigger) = trigger else {
+            return html! { div #pulse {} };
+        };
+        // Asked at once, the answer that brings this is still being dealt with.
+        let at_once = trigger.starts_with("load");
+        let sync = if at_once {
+            "#filter:queue first"
+        } else {
+            "#filter:drop"
+        };
+        html! {
+            div #pulse data-quiet hx-get=(asked.path()) hx-trigger=(trigger) hx-swap="outerHTML"
+                hx-sync=(sync) hx-headers=(poll::shows(shown)) {}
+        }
+    }
+}
+
+fn heading() -> Markup {
+    html! { h2.vh #jobs-h { "Jobs" } }
+}
+
+/// Why there is none.
 fn none(asked: &Asked) -> Markup {
-    if asked.is_filtered() || !asked.cursor.is_empty() {
-        return ui::empty(
+    let why = if asked.is_filtered() || !asked.cursor.is_empty() {
+        ui::empty(
             "No jobs match these filters",
             "Try a shorter name, or look at all jobs.",
             Some((PATH, "Clear filters")),
-        );
-    }
-    ui::empty(
-        "No jobs yet",
-        "Say what you want to run, see what it will cost, and confirm.",
-        Some(("/portal/submit", "Submit your first job")),
-    )
+        )
+    } else {
+        ui::empty(
+            "No jobs yet",
+            "Say what you want to run, see what it will cost, and confirm.",
+            Some(("/portal/submit", "Submit your first job")),
+        )
+    };
+    html! { (heading()) (why) }
 }
 
 fn pager(asked: &Asked, list: &List) -> Markup {
     let older = list.next_cursor.as_deref().filter(|_| list.has_more);
+    let needed = older.is_some() || !asked.cursor.is_empty();
     html! {
-        @if older.is_some() || !asked.cursor.is_empty() {
-            nav.pager aria-label="Pages" {
+        nav.pager #pager aria-label="Pages" hidden[!needed] {
+            @if needed {
                 span { (list.jobs.len()) " jobs on this page" }
                 span.push {}
-                @if !asked.cursor.is_empty() { (page_link(&asked.at(""), "first", "Newest")) }
-                @if let Some(cursor) = older { (page_link(&asked.at(cursor), "next", "Older")) }
             }
+            @if !asked.cursor.is_empty() { (page_link(&asked.at(""), "first", "Newest")) }
+            @if let Some(cursor) = older { (page_link(&asked.at(cursor), "next", "Older")) }
         }
     }
 }
@@ -225,7 +269,7 @@ fn page_link(to: &Asked, rel: &str, label: &str) -> Markup {
 }
 
 /// Why there is no list.
-fn unlisted(asked: &Asked, error: &client::Error) -> (StatusCode, (Markup, String)) {
+fn unlisted(asked: &Asked, error: &client::Error) -> (StatusCode, Markup) {
     let (status, title, text) = match error {
         client::Error::Refused { status, problem } if *status == StatusCode::FORBIDDEN => (
             *status,
@@ -245,9 +289,10 @@ fn unlisted(asked: &Asked, error: &client::Error) -> (StatusCode, (Markup, Strin
     };
     let path = asked.path();
     let again = (status != StatusCode::FORBIDDEN).then_some((path.as_str(), "Try again"));
-    let markup = html! { h2.vh #jobs-h { "Jobs" } (ui::empty(title, text, again)) };
-    let tag = live::tag(&markup);
-    (status, (markup, tag))
+    (
+        status,
+        html! { (heading()) (ui::empty(title, text, again)) },
+    )
 }
 
 #[cfg(test)]

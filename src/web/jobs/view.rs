@@ -5,6 +5,7 @@ use crate::domain::estimate::said;
 use crate::domain::id::JobId;
 use crate::domain::job::{Phase, Status};
 use crate::domain::routing::Relaxed;
+use crate::web::apps;
 use crate::web::ui;
 use crate::web::ui::job_row::{cost as cost_of, runtime, type_name};
 use maud::{Markup, html};
@@ -23,7 +24,7 @@ pub(super) fn regions(job: &Job, now: OffsetDateTime) -> [(&'static str, Markup)
         ("#job-head", head(job)),
         ("#job-state", state(job, now)),
         ("#job-cost", cost(job, now)),
-        ("#job-facts", facts(job, now)),
+        ("#job-facts", facts(job)),
     ]
 }
 
@@ -284,7 +285,7 @@ fn cost(job: &Job, now: OffsetDateTime) -> Markup {
     }
 }
 
-fn facts(job: &Job, now: OffsetDateTime) -> Markup {
+fn facts(job: &Job) -> Markup {
     html! {
         section.card #job-facts aria-labelledby="facts-h" {
             header { h2 #facts-h { "Configuration" } }
@@ -299,12 +300,15 @@ fn facts(job: &Job, now: OffsetDateTime) -> Markup {
                     dt { "Command" } dd.mono hx-ignore { (text::visible(&job.command)) }
                 }
                 dt { "Type" } dd { (type_name(job.workload_type)) }
+                @if let Some(app) = job.app_session_id {
+                    dt { "App" } dd { a href=(apps::path(app)) { "Its session, with the way in" } }
+                }
                 @if let Some(node) = &job.assigned_node_id {
                     dt { "Machine" } dd hx-ignore { (text::visible(node)) @if let Some(engine) = &job.provider { " (" (text::visible(engine)) ")" } }
                 }
-                dt { "Submitted" } dd { (ui::time(job.created_at, now)) }
-                @if let Some(at) = job.started_at { dt { "Started" } dd { (ui::time(at, now)) } }
-                @if let Some(at) = job.completed_at { dt { "Ended" } dd { (ui::time(at, now)) } }
+                dt { "Submitted" } dd { (ui::exact(job.created_at)) }
+                @if let Some(at) = job.started_at { dt { "Started" } dd { (ui::exact(at)) } }
+                @if let Some(at) = job.completed_at { dt { "Ended" } dd { (ui::exact(at)) } }
                 @if let Some(metadata) = job.metadata.as_ref().filter(|all| !all.is_empty()) {
                     dt { "Metadata" }
                     dd hx-ignore { @for name in metadata.keys() { span.tag { (text::visible(name)) } " " } }

@@ -1,13 +1,31 @@
-//! Jobs in a table: one row function for every page, fragment and stream.
-use super::{Usd, duration, money, status_badge, time};
+//! Jobs in a table: one row function for every page and fragment.
+use super::time::{exactly, reading};
+use super::{Usd, duration, money, status_badge};
 use crate::api::jobs::Job;
 use crate::domain::spec::WorkloadType;
 use ::time::OffsetDateTime;
 use maud::{Markup, html};
 
+/// The body of the table.
+pub(crate) const ROWS: &str = "#job-rows";
+
+/// One row. Its key is the end of the job's id, because the whole of it in every
+/// row and in all that speaks of the row weighs more than the rest.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) key: String,
+    pub(crate) markup: Markup,
+}
+
+impl Row {
+    pub(crate) fn selector(key: &str) -> String {
+        format!("#j{key}")
+    }
+}
+
 /// A table of jobs, which scrolls sideways where it must. `heading` is the id of
 /// the heading that names it.
-pub(crate) fn job_table(jobs: &[Job], now: OffsetDateTime, heading: &str) -> Markup {
+pub(crate) fn job_table(rows: &[Row], heading: &str) -> Markup {
     html! {
         div.scroll role="region" aria-labelledby=(heading) tabindex="0" {
             table.tbl {
@@ -22,33 +40,51 @@ pub(crate) fn job_table(jobs: &[Job], now: OffsetDateTime, heading: &str) -> Mar
                         th scope="col" { "Started" }
                     }
                 }
-                tbody #job-rows { @for job in jobs { (job_row(job, now)) } }
+                tbody #job-rows { @for row in rows { (row.markup) } }
             }
         }
     }
 }
 
-/// One row, whose id is the job's.
-pub(crate) fn job_row(job: &Job, now: OffsetDateTime) -> Markup {
-    html! {
-        tr #(job.id) {
+pub(crate) fn job_rows(jobs: &[Job], now: OffsetDateTime) -> Vec<Row> {
+    jobs.iter().map(|job| job_row(job, now)).collect()
+}
+
+fn job_row(job: &Job, now: OffsetDateTime) -> Row {
+    let key = id_end(job);
+    // Only a name that may be cut off needs to be told in full.
+    let title = (job.name.chars().count() > SHORT_NAME).then_some(&job.name);
+    let markup = html! {
+        tr #{ "j" (key) } {
             th scope="row" {
-                a href={ "/portal/jobs/" (job.id) } title=(job.name) { span hx-ignore { (job.name) } small { (short_id(job)) } }
+                a href={ "/portal/jobs/" (job.id) } title=[title] { span hx-ignore { (job.name) } small { "…" (key) } }
             }
             td { (status_badge(job.status, job.phase)) }
-            td { (type_name(job.workload_type)) }
+            td {
+                @match job.app_session_id {
+                    Some(app) => { a href={ "/portal/templates/sessions/" (app) } { "App session" } }
+                    None => (type_name(job.workload_type)),
+                }
+            }
             td { @match &job.assigned_node_id { Some(node) => (node), None => (nothing("not placed yet")) } }
             td.num { @match runtime(job, now) { Some(seconds) => (duration(seconds)), None => (nothing("has not run")) } }
             td.num { (money(cost(job))) }
-            td { @match job.started_at { Some(at) => (time(at, now)), None => (nothing("has not started")) } }
+            @match job.started_at {
+                Some(at) => td title=(exactly(at)) { (reading(at, now)) },
+                None => td { (nothing("has not started")) },
+            }
         }
-    }
+    };
+    Row { key, markup }
 }
 
+/// Characters that the narrowest column shows.
+const SHORT_NAME: usize = 20;
+
 /// The end of an id, which tells jobs apart; the beginning is the time.
-pub(crate) fn short_id(job: &Job) -> String {
+fn id_end(job: &Job) -> String {
     let id = job.id.to_string();
-    format!("…{}", &id[id.len() - 8..])
+    id[id.len() - 8..].to_owned()
 }
 
 /// The type of a workload as a word.

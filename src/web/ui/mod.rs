@@ -8,7 +8,7 @@ pub(crate) mod job_row;
 mod time;
 
 pub(crate) use crate::domain::money::Usd;
-pub(crate) use time::{duration, runway, time};
+pub(crate) use time::{duration, exact, runway, time};
 
 use super::assets;
 use crate::domain::job::{Phase, Status};
@@ -145,6 +145,7 @@ pub(crate) fn empty(title: &str, text: &str, action: Option<(&str, &str)>) -> Ma
 
 /// One figure of the dashboard. With a link, all of it can be pressed.
 pub(crate) struct Tile<'a> {
+    pub(crate) id: &'a str,
     pub(crate) label: &'a str,
     pub(crate) figure: Markup,
     /// A small picture beside the figure.
@@ -163,7 +164,7 @@ impl Tile<'_> {
             span { (self.foot) }
         };
         html! {
-            @if let Some(href) = self.href { a.tile href=(href) { (inside) } } @else { div.tile { (inside) } }
+            @if let Some(href) = self.href { a.tile #(self.id) href=(href) { (inside) } } @else { div.tile #(self.id) { (inside) } }
         }
     }
 }

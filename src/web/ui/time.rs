@@ -18,15 +18,26 @@ const EXACT: &[BorrowedFormatItem<'_>] = format_description!(
 pub(crate) fn time(at: OffsetDateTime, now: OffsetDateTime) -> Markup {
     let at = at.to_offset(UtcOffset::UTC);
     html! {
-        time datetime=[at.format(&Rfc3339).ok()] title=(written(at, EXACT)) { (reading(at, now)) }
+        time datetime=[at.format(&Rfc3339).ok()] title=(exactly(at)) { (reading(at, now)) }
     }
+}
+
+/// `at` to the second, which reads the same whenever it is drawn.
+pub(crate) fn exact(at: OffsetDateTime) -> Markup {
+    let at = at.to_offset(UtcOffset::UTC);
+    html! { time datetime=[at.format(&Rfc3339).ok()] { (exactly(at)) } }
+}
+
+pub(super) fn exactly(at: OffsetDateTime) -> String {
+    written(at.to_offset(UtcOffset::UTC), EXACT)
 }
 
 fn written(at: OffsetDateTime, format: &[BorrowedFormatItem<'_>]) -> String {
     at.format(format).unwrap_or_else(|_| at.to_string())
 }
 
-fn reading(at: OffsetDateTime, now: OffsetDateTime) -> String {
+pub(super) fn reading(at: OffsetDateTime, now: OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
     let now = now.to_offset(UtcOffset::UTC);
     let seconds = (now - at).whole_seconds();
     let days = (now.date() - at.date()).whole_days();
