@@ -20,6 +20,19 @@ pub(super) async fn upload(
     mut form: Multipart,
 ) -> Result<Response, Error> {
     let place = super::place(&uri)?;
+    match take(&root, &place, &mut form).await {
+        Ok(0) => Err(Error::Bad("Choose a file first.".into())),
+        Ok(_) => Ok(super::done(&place, "uploaded")),
+        Err(error) => {
+            // Browsers listen only once they have said everything.
+            while let Ok(Some(_)) = form.next_field().await {}
+            Err(error)
+        }
+    }
+}
+
+/// How many files came.
+async fn take(root: &Arc<Folder>, place: &Place, form: &mut Multipart) -> Result<u32, Error> {
     let mut count = 0;
     while let Some(field) = form.next_field().await.map_err(cut_off)? {
         let Some(given) = field.file_name().map(str::to_owned) else {
@@ -29,13 +42,10 @@ pub(super) async fn upload(
             continue;
         }
         let name = super::typed(last_part(&given))?;
-        receive(&root, &place, name, field).await?;
+        receive(root, place, name, field).await?;
         count += 1;
     }
-    if count == 0 {
-        return Err(Error::Bad("Choose a file first.".into()));
-    }
-    Ok(super::done(&place, "uploaded"))
+    Ok(count)
 }
 
 fn cut_off(error: MultipartError) -> Error {
