@@ -31,8 +31,16 @@ impl App {
         )
     }
 
-    fn run(mut program: Command, words: &[&str], services: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    fn run(program: Command, words: &[&str], services: usize) -> Self {
+        Self::run_in(tempfile::tempdir().unwrap(), program, words, services)
+    }
+
+    fn run_in(
+        folder: tempfile::TempDir,
+        mut program: Command,
+        words: &[&str],
+        services: usize,
+    ) -> Self {
         let mut child = program
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -338,6 +346,22 @@ async fn an_upload_that_is_cut_off_leaves_nothing_behind() {
     assert!(page.contains("Nothing is here yet"), "{page}");
     drop(stream);
     eventually("the end of it", async || (inside() == 0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_session_did_not_finish_is_tidied_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("root/a/b");
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join(".junglegrid-upload-old"), "half").unwrap();
+    fs::write(deep.join(".hidden"), "whole").unwrap();
+    let program = Command::new(env!("CARGO_BIN_EXE_junglegrid"));
+    let _app = App::run_in(folder, program, &["files", "--port", "0"], 1);
+    eventually("a tidy folder", async || {
+        (!deep.join(".junglegrid-upload-old").exists()).then_some(())
+    })
+    .await;
+    assert!(deep.join(".hidden").exists());
 }
 
 #[tokio::test]
