@@ -88,8 +88,11 @@ fn templates(folder: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     found.sort();
     let mut table = String::from("pub(super) static TEMPLATES: &[(&str, &str)] = &[\n");
     for path in found {
-        let whole = path.canonicalize()?;
-        writeln!(table, "({:?}, include_str!({whole:?})),", path)?;
+        let text = |path: PathBuf| path.into_os_string().into_string();
+        let (Ok(name), Ok(whole)) = (text(path.clone()), text(path.canonicalize()?)) else {
+            return Err("the name of a template is not text".into());
+        };
+        writeln!(table, "({name:?}, include_str!({whole:?})),")?;
     }
     table.push_str("];\n");
     fs::write(out.join("templates.rs"), table)?;

@@ -32,9 +32,11 @@ pub enum App {
 ///
 /// If the folder is not there or a port is taken.
 pub fn main(app: App) -> anyhow::Result<()> {
-    // One thread: an app shares its machine with the work that it is for.
+    // Few threads: an app shares its machine with the work that it is for, and a
+    // sandbox counts them.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(8)
         .build()?
         .block_on(run(app))
 }
@@ -42,6 +44,8 @@ pub fn main(app: App) -> anyhow::Result<()> {
 async fn run(app: App) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A file that may not grow any more is an error to be told, not the end.
+    let _too_large = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
     let sites = match app {
         App::Files { root, port } => vec![(port, files::router(&root)?)],
         App::Console {

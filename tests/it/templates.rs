@@ -200,7 +200,7 @@ async fn the_operators_own_templates_are_in_the_catalogue() {
     let own = include_str!("../../assets/templates/workspace-files.toml")
         .replace("slug = \"workspace-files\"", "slug = \"big-app\"")
         .replace("memory_gb = 0.25", "memory_gb = 90000")
-        .replace("disk_gb = 1\n", "disk_gb = 99000\n");
+        .replace("disk_gb = 4\n", "disk_gb = 99000\n");
     let data = folder.path().join("data");
     std::fs::create_dir_all(data.join("templates")).unwrap();
     std::fs::write(data.join("templates/big-app.toml"), own).unwrap();

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const APP: &str = "Workspace monitor";
 /// Between two pictures.
 const PACE: Duration = Duration::from_secs(2);
+/// A picture is shared for so long, which is less: timers are not exact.
+const FRESH: Duration = Duration::from_millis(1_800);
 /// The most processes that are shown, the busiest first.
 const SHOWN: usize = 40;
 
@@ -47,11 +49,11 @@ pub(super) fn router(root: &Path) -> Router {
 }
 
 impl Monitor {
-    /// A picture that is not older than the pace; everybody who looks shares it.
+    /// A fresh picture; everybody who looks shares it.
     fn picture(&self) -> Picture {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, _, picture)) = &*last
-            && at.elapsed() < PACE - Duration::from_millis(200)
+            && at.elapsed() < FRESH
         {
             return picture.clone();
         }

@@ -5,6 +5,7 @@ use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -167,28 +168,23 @@ fn listen(mut orders: mpsc::Receiver<Order>, input: File, group: Option<Pid>, te
 /// A shell, its input, its outputs, and whether it has a terminal. Without one,
 /// because the sandbox may have none, it is given pipes.
 fn spawn(root: &Path) -> io::Result<(Child, File, Vec<File>, bool)> {
-    match with_terminal(root) {
-        Ok((child, terminal)) => {
-            let input = terminal.try_clone()?;
-            Ok((child, input, vec![terminal], true))
-        }
-        Err(_) => {
-            let mut command = shell(&[], root);
-            command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .process_group(0);
-            let mut child = command.spawn()?;
-            let missing = || io::Error::other("a pipe of the shell is missing");
-            let input = child.stdin.take().ok_or_else(missing)?;
-            let out = child.stdout.take().ok_or_else(missing)?;
-            let err = child.stderr.take().ok_or_else(missing)?;
-            let file = |fd: std::os::fd::OwnedFd| File::from(fd);
-            let outputs = vec![file(out.into()), file(err.into())];
-            Ok((child, file(input.into()), outputs, false))
-        }
+    if let Ok((child, terminal)) = with_terminal(root) {
+        let input = terminal.try_clone()?;
+        return Ok((child, input, vec![terminal], true));
     }
+    let mut command = shell(&[], root);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let mut child = command.spawn()?;
+    let missing = || io::Error::other("a pipe of the shell is missing");
+    let input = OwnedFd::from(child.stdin.take().ok_or_else(missing)?);
+    let out = OwnedFd::from(child.stdout.take().ok_or_else(missing)?);
+    let err = OwnedFd::from(child.stderr.take().ok_or_else(missing)?);
+    let outputs = vec![File::from(out), File::from(err)];
+    Ok((child, File::from(input), outputs, false))
 }
 
 fn with_terminal(root: &Path) -> io::Result<(Child, File)> {

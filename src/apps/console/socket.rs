@@ -126,14 +126,14 @@ async fn talk(mut socket: WebSocket, shell: Arc<Shell>, seen: Seen) -> anyhow::R
             changed = news.changed() => changed?,
             _ = life.tick() => socket.send(Message::Ping(Vec::new().into())).await?,
             message = socket.recv() => match message {
-                Some(message) => hear(&shell, message?).await?,
+                Some(message) => hear(&shell, message?)?,
                 None => return Ok(()),
             },
         }
     }
 }
 
-async fn hear(shell: &Arc<Shell>, message: Message) -> anyhow::Result<()> {
+fn hear(shell: &Arc<Shell>, message: Message) -> anyhow::Result<()> {
     let Message::Text(text) = message else {
         return Ok(());
     };

@@ -76,15 +76,14 @@ pub(super) async fn download(
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; sandbox; frame-ancestors 'none'".into(),
     );
-    match shown {
-        Some(kind) => set(header::CONTENT_TYPE, kind.into()),
-        None => {
-            set(header::CONTENT_TYPE, "application/octet-stream".into());
-            set(
-                header::CONTENT_DISPOSITION,
-                format!("attachment; filename*=UTF-8''{}", encoded(&name)),
-            );
-        }
+    if let Some(kind) = shown {
+        set(header::CONTENT_TYPE, kind.into());
+    } else {
+        set(header::CONTENT_TYPE, "application/octet-stream".into());
+        set(
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename*=UTF-8''{}", encoded(&name)),
+        );
     }
     if status == StatusCode::PARTIAL_CONTENT {
         let last = from + length - 1;

@@ -24,7 +24,7 @@ type Root = State<Arc<Folder>>;
 
 pub(super) fn router(root: &Path) -> anyhow::Result<Router> {
     std::fs::create_dir_all(root)?;
-    let root = Folder::root(root)?;
+    let root = Arc::new(Folder::root(root)?);
     upload::tidy(&root);
     Ok(Router::new()
         .route("/", get(|| async { Redirect::to("/files/") }))
@@ -40,7 +40,7 @@ pub(super) fn router(root: &Path) -> anyhow::Result<Router> {
         .route("/delete/", post(delete))
         .route("/delete/{*path}", post(delete))
         .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::new(root)))
+        .with_state(root))
 }
 
 /// Why not.

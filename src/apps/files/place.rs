@@ -73,6 +73,13 @@ pub(super) fn is_name(name: &OsStr) -> bool {
         && !bytes.contains(&0)
 }
 
+/// Whether an entry of a folder is the folder itself or the one above. Removing
+/// goes by this and not by what people may type, so that no change there can make
+/// it climb.
+fn leads_up(name: &OsStr) -> bool {
+    matches!(name.as_bytes(), b"." | b"..")
+}
+
 /// A name in an address.
 pub(super) fn encoded(name: &OsStr) -> String {
     let mut text = String::new();
@@ -146,6 +153,9 @@ impl Folder {
     }
 
     fn enter(&self, name: &OsStr) -> io::Result<Self> {
+        if name.as_bytes() == b".." {
+            return Err(Errno::EINVAL.into());
+        }
         Ok(Self(openat(&self.0, name, FOLDER, Mode::empty())?))
     }
 
@@ -156,7 +166,7 @@ impl Folder {
         for entry in dir.iter() {
             let entry = entry?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if is_name(name) && !name.as_bytes().starts_with(PART.as_bytes()) {
+            if !leads_up(name) && !name.as_bytes().starts_with(PART.as_bytes()) {
                 let folder = match entry.file_type() {
                     Some(kind) => kind == nix::dir::Type::Directory,
                     // Some file systems do not tell.
@@ -178,7 +188,7 @@ impl Folder {
             .iter()
             .filter_map(Result::ok)
             .map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
-            .filter(|name| is_name(name))
+            .filter(|name| !leads_up(name))
             .collect())
     }
 
@@ -256,6 +266,9 @@ impl Folder {
     }
 
     fn remove_below(&self, name: &OsStr, depth: usize) -> io::Result<()> {
+        if leads_up(name) {
+            return Err(Errno::EINVAL.into());
+        }
         match unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) => return Ok(()),
             Err(Errno::EISDIR | Errno::EPERM) if depth < DEEPEST => {}
@@ -356,6 +369,10 @@ mod tests {
         assert!(root.rename(OsStr::new("a"), OsStr::new("b")).is_err());
         assert!(root.settle(OsStr::new("a"), OsStr::new("b")).is_err());
         assert_eq!(fs::read_to_string(inside.path().join("b")).unwrap(), "b");
+        for up in [".", ".."] {
+            assert!(root.remove(OsStr::new(up)).is_err());
+            assert!(root.walk(&Place(vec!["..".into()])).is_err());
+        }
         root.settle(OsStr::new("a"), OsStr::new("c")).unwrap();
         let names = root.names().unwrap();
         assert_eq!(names, [(true, "b".into()), (true, "c".into())]);

@@ -9,7 +9,7 @@ use http::Uri;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Collected before it is written, so that a large file is not a million writes.
 const CHUNK: usize = 1024 * 1024;
@@ -20,6 +20,19 @@ pub(super) async fn upload(
     mut form: Multipart,
 ) -> Result<Response, Error> {
     let place = super::place(&uri)?;
+    match take(&root, &place, &mut form).await {
+        Ok(0) => Err(Error::Bad("Choose a file first.".into())),
+        Ok(_) => Ok(super::done(&place, "uploaded")),
+        Err(error) => {
+            // Browsers listen only once they have said everything.
+            while let Ok(Some(_)) = form.next_field().await {}
+            Err(error)
+        }
+    }
+}
+
+/// How many files came.
+async fn take(root: &Arc<Folder>, place: &Place, form: &mut Multipart) -> Result<u32, Error> {
     let mut count = 0;
     while let Some(field) = form.next_field().await.map_err(cut_off)? {
         let Some(given) = field.file_name().map(str::to_owned) else {
@@ -29,13 +42,10 @@ pub(super) async fn upload(
             continue;
         }
         let name = super::typed(last_part(&given))?;
-        receive(&root, &place, name, field).await?;
+        receive(root, place, name, field).await?;
         count += 1;
     }
-    if count == 0 {
-        return Err(Error::Bad("Choose a file first.".into()));
-    }
-    Ok(super::done(&place, "uploaded"))
+    Ok(count)
 }
 
 fn cut_off(error: MultipartError) -> Error {
@@ -59,7 +69,7 @@ async fn receive(
     let (root, place) = (Arc::clone(root), place.clone());
     let mut part = beside(move || {
         let folder = root.walk(&place)?;
-        let name = OsString::from(crate::random::token(PART));
+        let name = OsString::from(crate::random::token(&run()));
         let file = folder.create(&name)?;
         Ok(Partial {
             folder,
@@ -136,9 +146,18 @@ fn numbered(name: &OsStr, attempt: u32) -> OsString {
     OsString::from(format!("{stem} ({attempt}){extension}"))
 }
 
-/// Removes what uploads left behind that were cut off with the session.
-pub(super) fn tidy(root: &Folder) {
-    tidy_below(root, 0);
+/// What uploads of this process are called until they are whole.
+fn run() -> String {
+    static RUN: OnceLock<String> = OnceLock::new();
+    let run = RUN.get_or_init(|| crate::random::token(PART)[..PART.len() + 16].to_owned());
+    format!("{run}-")
+}
+
+/// Removes what uploads left behind that were cut off with an earlier session.
+/// In a thread of its own: a volume may hold more than a start should wait for.
+pub(super) fn tidy(root: &Arc<Folder>) {
+    let root = Arc::clone(root);
+    std::thread::spawn(move || tidy_below(&root, 0));
 }
 
 fn tidy_below(folder: &Folder, depth: usize) {
@@ -147,7 +166,9 @@ fn tidy_below(folder: &Folder, depth: usize) {
     };
     for name in names {
         if name.as_bytes().starts_with(PART.as_bytes()) {
-            let _ = folder.remove(&name);
+            if !name.as_bytes().starts_with(run().as_bytes()) {
+                let _ = folder.remove(&name);
+            }
         } else if depth < 8
             && folder
                 .about(&name)

@@ -237,14 +237,11 @@ fn blocked(code: &str, field: &str, message: String, action: &str) -> Check {
     }
 }
 
-/// Whether runs there have a network namespace of their own, with a loopback.
+/// Whether runs there have a network of their own, which only the proxy can enter.
 fn isolated(node: &engine::Node) -> bool {
-    let has = |name: &str| {
-        node.protections
-            .iter()
-            .any(|protection| protection.name == name && protection.active)
-    };
-    has(engine::host::PRIVATE_PORTS)
+    node.protections
+        .iter()
+        .any(|protection| protection.name == engine::host::PRIVATE_PORTS && protection.active)
 }
 
 /// What is free on the disk of `folder`, or of the first folder above it that is there.
