@@ -32,6 +32,10 @@ bench *arguments:
 bench-proxy *arguments:
     cargo bench --bench proxy -- {{arguments}}
 
+# Measure whether answers tell by their time who has an account
+timing *arguments:
+    cargo bench --bench enumeration -- {{arguments}}
+
 # Look for known vulnerabilities in the dependencies (needs cargo-audit and its database)
 audit:
     cargo audit

@@ -154,7 +154,7 @@ pub fn screen(spec: &JobSpec, snapshot: &Snapshot) -> Vec<Check> {
                     "This grid runs jobs on its own system and cannot pull {}.",
                     spec.image
                 ),
-                "Use the image `host`, or ask the operator to install Docker or Podman.",
+                "Use the image host, or ask the operator to install Docker or Podman.",
             )
         });
     }
@@ -163,7 +163,7 @@ pub fn screen(spec: &JobSpec, snapshot: &Snapshot) -> Vec<Check> {
             "COMMAND_REQUIRED",
             "command",
             "A job on this machine's own system needs a command.".into(),
-            "Say what to run, such as `python3 train.py`.",
+            "Say what to run, such as python3 train.py.",
         ));
     }
     if spec.time_limit_seconds > snapshot.longest_seconds {

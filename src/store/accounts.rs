@@ -97,6 +97,47 @@ pub async fn newest_unverified(conn: &mut Conn, email: &str) -> Result<Option<Ac
     row.map(Account::try_from).transpose()
 }
 
+/// Like [`active`], in the same time whether or not there is one: a row is read
+/// either way.
+pub async fn active_id(conn: &mut Conn, email: &str) -> Result<Option<AccountId>, Error> {
+    let id = sqlx::query_scalar::<_, String>(
+        "SELECT COALESCE(MIN(id), '') FROM accounts WHERE email = $1 AND status = 'active'",
+    )
+    .bind(email)
+    .fetch_one(conn)
+    .await?;
+    perhaps(&id)
+}
+
+/// Like [`newest_unverified`], in the same time whether or not there is one. With
+/// an `id`, that one and no other.
+pub async fn unverified_id(
+    conn: &mut Conn,
+    email: &str,
+    id: Option<AccountId>,
+) -> Result<Option<AccountId>, Error> {
+    let id = sqlx::query_scalar::<_, String>(
+        "SELECT COALESCE((SELECT id FROM accounts
+         WHERE email = $1 AND status = 'unverified' AND ($2 = '' OR id = $2)
+         ORDER BY created_at DESC, id DESC LIMIT 1), '')",
+    )
+    .bind(email)
+    .bind(id.map_or_else(String::new, |id| id.to_string()))
+    .fetch_one(conn)
+    .await?;
+    perhaps(&id)
+}
+
+fn perhaps(id: &str) -> Result<Option<AccountId>, Error> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let parsed = id.parse();
+    parsed
+        .map(Some)
+        .map_err(|_| corrupt("accounts", id, "not an account id"))
+}
+
 /// How many accounts have proven their address.
 pub async fn count_active(conn: &mut Conn) -> Result<i64, Error> {
     let count = sqlx::query_scalar::<_, i64>(

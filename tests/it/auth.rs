@@ -382,6 +382,27 @@ async fn no_answer_says_whether_an_address_has_an_account() {
 }
 
 #[tokio::test]
+async fn an_address_without_an_account_costs_the_same_work() {
+    let api = TestApi::start().await;
+    api.sign_up(ADA).await;
+    api.clock.advance(Duration::HOUR);
+    let codes = "SELECT COUNT(*) FROM challenges";
+    let tries = "SELECT CAST(SUM(attempts) AS BIGINT) FROM challenges";
+    for email in [ADA, "nobody@example.org"] {
+        let before = [count(&api, codes).await, count(&api, tries).await];
+        forgot(&api, email).await;
+        api.clock.advance(Duration::MINUTE);
+        resend(&api, email).await;
+        let body = json!({"email": email, "code": "000000", "password": PASSWORD});
+        api.post("/auth/password/reset", body).await;
+        verify(&api, email, "000000").await;
+        let after = [count(&api, codes).await, count(&api, tries).await];
+        let made = [after[0] - before[0], after[1] - before[1]];
+        assert_eq!(made, [2, 2], "{email}");
+    }
+}
+
+#[tokio::test]
 async fn registering_somebody_else_s_address_in_advance_gains_nothing() {
     let api = TestApi::start().await;
     let first = register(&api, ADA, "the thief's password").await;

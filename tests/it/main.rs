@@ -4,11 +4,9 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop there and then"
 )]
-mod apps_view;
 mod apps;
-mod apps;
-mod apps_view;
 mod apps_double;
+mod apps_view;
 mod architecture;
 mod auth;
 mod budget;

@@ -176,7 +176,7 @@ async fn a_job_that_has_ended_is_explained_and_not_followed() {
                     "log_excerpt": "Killed", "retryable": false}}));
     let page = Browser::new(fake).visit(&page()).await;
     assert_eq!(page.texts("#job-state .strong"), ["Failed, exit code 137"]);
-    assert!(page.texts("#job-state p")[2].contains("more memory under Resources"));
+    assert!(page.texts("#job-state p")[2].contains("memory is under Resources"));
     assert!(page.texts("#job-cost dd")[0].contains("$0.0163"));
     assert!(page.attributes("[hx-sse\\:connect]", "id").is_empty());
     assert!(!page.html.contains("noscript"));
@@ -199,6 +199,12 @@ async fn why_a_job_waits_is_said_first() {
         page.texts("#job-state dd"),
         ["12 s", "Waiting for a free slot"]
     );
+    // What it is at is no event yet, and the last event is over.
+    assert_eq!(
+        page.texts("#events > .is-run h3"),
+        ["Waiting for a free slot"]
+    );
+    assert_eq!(page.texts("#events > :last-child .vh"), ["In progress:"]);
 }
 
 #[tokio::test]

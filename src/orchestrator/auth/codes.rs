@@ -2,7 +2,7 @@
 use super::letters::CODE_LIFE;
 use super::limits;
 use crate::domain::account::Email;
-use crate::domain::id::{AccountId, ChallengeId};
+use crate::domain::id::{AccountId, ChallengeId, Id as _};
 use crate::orchestrator::{Error, State};
 use crate::random;
 use crate::store::Conn;
@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::net::IpAddr;
 use subtle::ConstantTimeEq;
+use time::OffsetDateTime;
 
 /// A new code for an account, which closes the earlier ones.
 pub(super) async fn issue(
@@ -32,6 +33,15 @@ pub(super) async fn issue(
     };
     challenges::replace(conn, &challenge).await?;
     Ok(code)
+}
+
+/// The account that an address without one has: none, but always the same, so
+/// that codes are made and tried for it as for any other.
+pub(super) fn nobody(state: &State, email: &Email) -> AccountId {
+    let mac = keyed(state, &["nobody:", email.as_str()]);
+    let mut own = [0; 10];
+    own.copy_from_slice(&mac[..10]);
+    AccountId::at(OffsetDateTime::UNIX_EPOCH, own)
 }
 
 /// Who claims to hold which code.
@@ -62,12 +72,13 @@ pub(super) async fn check(state: &State, claim: &Claim) -> Result<Proof, Error> 
     let (account, attempt) = state
         .store()
         .write({
-            let (claim, now, nobody) = (claim.clone(), state.now(), state.id());
+            let nobody = nobody(state, &claim.email);
+            let (claim, now) = (claim.clone(), state.now());
             move |conn| {
                 Box::pin(async move {
                     limits::code(conn, claim.ip, now).await?;
                     let account = claimant(conn, &claim).await?;
-                    let id = account.as_ref().map_or(nobody, |account| account.id);
+                    let id = account.unwrap_or(nobody);
                     let attempt = challenges::attempt(conn, id, claim.purpose, now).await?;
                     Ok::<_, Error>((account, attempt))
                 })
@@ -80,30 +91,21 @@ pub(super) async fn check(state: &State, claim: &Claim) -> Result<Proof, Error> 
     };
     let given = mac(state, claim.purpose, challenge, &code);
     let right = bool::from(given.as_bytes().ct_eq(expected.as_bytes()));
-    match account {
-        Some(account) if known && right => Ok(Proof { account, challenge }),
-        _ => Err(wrong()),
-    }
+    let Some(id) = account.filter(|_| known && right) else {
+        return Err(wrong());
+    };
+    let mut conn = state.store().read().await?;
+    let account = accounts::find(&mut conn, id).await?.ok_or_else(wrong)?;
+    Ok(Proof { account, challenge })
 }
 
 /// The account whose code is meant.
-async fn claimant(conn: &mut Conn, claim: &Claim) -> Result<Option<Account>, Error> {
+async fn claimant(conn: &mut Conn, claim: &Claim) -> Result<Option<AccountId>, Error> {
     let email = claim.email.as_str();
-    match (claim.purpose, claim.account) {
-        (Purpose::Reset, _) => Ok(accounts::active(conn, email).await?),
-        (Purpose::Verify, None) => Ok(accounts::newest_unverified(conn, email).await?),
-        (Purpose::Verify, Some(id)) => Ok(unverified(conn, id, email).await?),
-    }
-}
-
-/// The registration `id`, if it is one of this address that is still open.
-pub(super) async fn unverified(
-    conn: &mut Conn,
-    id: AccountId,
-    email: &str,
-) -> Result<Option<Account>, Error> {
-    let found = accounts::find(conn, id).await?;
-    Ok(found.filter(|account| account.email == email && !account.active()))
+    Ok(match claim.purpose {
+        Purpose::Reset => accounts::active_id(conn, email).await?,
+        Purpose::Verify => accounts::unverified_id(conn, email, claim.account).await?,
+    })
 }
 
 /// Uses a right code up; wrong if somebody else was faster.
@@ -129,10 +131,17 @@ pub(super) fn wrong() -> Error {
 
 /// Bound to what the code is for and to the mail it came with.
 fn mac(state: &State, purpose: Purpose, id: ChallengeId, code: &str) -> String {
+    random::hex(&keyed(
+        state,
+        &[purpose.name(), ":", &id.to_string(), ":", code],
+    ))
+}
+
+fn keyed(state: &State, parts: &[&str]) -> [u8; 32] {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(&state.0.master_key).expect("HMAC takes keys of any length");
-    for part in [purpose.name(), ":", &id.to_string(), ":", code] {
+    for part in parts {
         mac.update(part.as_bytes());
     }
-    random::hex(&mac.finalize().into_bytes())
+    mac.finalize().into_bytes().into()
 }

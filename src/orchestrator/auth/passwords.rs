@@ -22,10 +22,11 @@ pub(super) async fn forgot(state: State, call: Call<ForgotPassword>) -> Result<A
             move |conn| {
                 Box::pin(async move {
                     limits::mail(conn, &email, ip, Pace::CoolDown, state.now()).await?;
-                    let letter = match accounts::active(conn, email.as_str()).await? {
-                        Some(account) => Letter::Reset {
-                            code: codes::issue(conn, &state, account.id, Purpose::Reset).await?,
-                        },
+                    let account = accounts::active_id(conn, email.as_str()).await?;
+                    let holder = account.unwrap_or(codes::nobody(&state, &email));
+                    let code = codes::issue(conn, &state, holder, Purpose::Reset).await?;
+                    let letter = match account {
+                        Some(_) => Letter::Reset { code },
                         None => Letter::NotHere,
                     };
                     Ok::<_, Error>(mails::insert(conn, &letter.to(&email, &state)).await?)

@@ -52,11 +52,17 @@ pub(super) async fn register(state: State, call: Call<Register>) -> Result<Regis
             move |conn| {
                 Box::pin(async move {
                     limits::mail(conn, &email, ip, Pace::AtOnce, state.now()).await?;
-                    let letter = if accounts::active(conn, email.as_str()).await?.is_some() {
-                        Letter::AlreadyHere
+                    let taken = accounts::active_id(conn, email.as_str()).await?.is_some();
+                    let holder = if taken {
+                        codes::nobody(&state, &email)
                     } else {
                         accounts::insert_unverified(conn, &claim).await?;
-                        let code = codes::issue(conn, &state, id, Purpose::Verify).await?;
+                        id
+                    };
+                    let code = codes::issue(conn, &state, holder, Purpose::Verify).await?;
+                    let letter = if taken {
+                        Letter::AlreadyHere
+                    } else {
                         Letter::Verify { code }
                     };
                     Ok::<_, Error>(mails::insert(conn, &letter.to(&email, &state)).await?)
@@ -116,18 +122,16 @@ async fn another(
     email: &Email,
     id: Option<AccountId>,
 ) -> Result<Letter, Error> {
-    if accounts::active(conn, email.as_str()).await?.is_some() {
-        return Ok(Letter::AlreadyHere);
-    }
-    let claim = match id {
-        Some(id) => codes::unverified(conn, id, email.as_str()).await?,
-        None => accounts::newest_unverified(conn, email.as_str()).await?,
-    };
-    let Some(claim) = claim else {
-        return Ok(Letter::NotHere);
-    };
-    let code = codes::issue(conn, state, claim.id, Purpose::Verify).await?;
-    Ok(Letter::Verify { code })
+    let taken = accounts::active_id(conn, email.as_str()).await?.is_some();
+    let claim = accounts::unverified_id(conn, email.as_str(), id).await?;
+    let claim = claim.filter(|_| !taken);
+    let holder = claim.unwrap_or(codes::nobody(state, email));
+    let code = codes::issue(conn, state, holder, Purpose::Verify).await?;
+    Ok(match claim {
+        _ if taken => Letter::AlreadyHere,
+        Some(_) => Letter::Verify { code },
+        None => Letter::NotHere,
+    })
 }
 
 /// Mails a new code to somebody who knows the password of a claim, if the limits

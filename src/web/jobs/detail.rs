@@ -122,7 +122,7 @@ pub(super) async fn ask_cancel(viewer: Viewer, Which(id): Which) -> Result<Respo
     if job.status.ended() {
         return Ok(hx::redirect(Wants::Page, &view::path(id)));
     }
-    let keep = html! { a.btn href=(view::path(id)) { "Keep it running" } };
+    let keep = html! { a.btn href=(view::path(id)) { (view::keep(&job)) } };
     let main = html! {
         div.head { h1 { "Cancel a job" } }
         section.card { (view::cancel_form(&job, keep)) }

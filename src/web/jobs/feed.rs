@@ -76,8 +76,9 @@ impl Feed {
     pub(super) fn moved(&mut self, job: Job, events: Vec<Event>) -> Option<(Mark, Markup)> {
         let was = (self.job.status, self.job.phase);
         let spawned = self.job.startup_diagnostics.command_spawned;
+        let waited = view::waits(&self.job);
         self.job = job;
-        let rows = self.rows(events, was.0.ended());
+        let rows = self.rows(events, was.0.ended(), waited);
         let says = was != (self.job.status, self.job.phase);
         let quiet =
             self.seen.log == 0 && (says || spawned != self.job.startup_diagnostics.command_spawned);
@@ -131,15 +132,17 @@ impl Feed {
     }
 
     /// The new rows of the timeline; the row before them is no longer the last.
-    fn rows(&mut self, events: Vec<Event>, had_ended: bool) -> Markup {
+    fn rows(&mut self, events: Vec<Event>, had_ended: bool, waited: bool) -> Markup {
         let newest = self.newest_event();
         let fresh: Vec<Event> = events
             .into_iter()
             .filter(|event| event.sequence > newest)
             .collect();
         let ended = self.job.status.ended();
-        let before = self.events.last().cloned();
-        if fresh.is_empty() && ended == had_ended {
+        // Waiting is a row without an event, so the rows around it cannot be told apart.
+        let waiting = waited || view::waits(&self.job);
+        let before = self.events.last().filter(|_| !waiting).cloned();
+        if fresh.is_empty() && ended == had_ended && waited == view::waits(&self.job) {
             return html! {};
         }
         self.events.extend(fresh.iter().cloned());

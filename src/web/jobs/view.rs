@@ -7,7 +7,7 @@ use crate::domain::job::{Phase, Status};
 use crate::domain::routing::Relaxed;
 use crate::web::apps;
 use crate::web::ui;
-use crate::web::ui::job_row::{cost as cost_of, runtime, type_name};
+use crate::web::ui::job_row::{cost as cost_of, runtime, short_id, type_name};
 use maud::{Markup, html};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
@@ -39,7 +39,7 @@ pub(super) fn head(job: &Job) -> Markup {
                     (ui::status_badge(job.status, job.phase))
                     @if !job.status.ended() { span.live { "Live" } }
                 }
-                p.mono { (job.id) }
+                p.mono #job-id { (job.id) }
             }
             @if !job.status.ended() && job.phase != Some(Phase::Stopping) {
                 button.btn.bad type="button" popovertarget="cancel" commandfor="cancel" command="show-modal" { "Cancel job" }
@@ -59,9 +59,18 @@ pub(super) fn cancel_dialog(job: &Job) -> Markup {
         dialog #cancel popover aria-labelledby="cancel-h" {
             (cancel_form(job, html! {
                 button.btn type="button" commandfor="cancel" command="close"
-                    popovertarget="cancel" popovertargetaction="hide" { "Keep it running" }
+                    popovertarget="cancel" popovertargetaction="hide" { (keep(job)) }
             }))
         }
+    }
+}
+
+/// What the way out of the question says.
+pub(super) fn keep(job: &Job) -> &'static str {
+    if job.started_at.is_some() {
+        "Keep it running"
+    } else {
+        "Keep it"
     }
 }
 
@@ -97,7 +106,8 @@ pub(super) fn state(job: &Job, now: OffsetDateTime) -> Markup {
                 Status::Failed => (failed(job)),
                 Status::Cancelled => (note("is-wait", "dash", html! {
                     p.strong { "Cancelled" }
-                    p hx-ignore { (text::visible(&job.status_message)) }
+                    @if job.started_at.is_some() { p hx-ignore { (text::visible(&job.status_message)) } }
+                    @else { p { "It never started, and nothing was charged." } }
                 })),
                 Status::Rejected => (note("is-bad", "x", html! {
                     p.strong { "Refused before it ran" }
@@ -182,8 +192,8 @@ fn failed(job: &Job) -> Markup {
 /// What to do next about a failure.
 fn next_after(code: &str, retryable: bool) -> &'static str {
     match code {
-        "TIME_LIMIT" => "Run it again and set a higher time limit under Resources.",
-        "OUT_OF_MEMORY" => "Run it again and ask for more memory under Resources.",
+        "TIME_LIMIT" => "“Run again” brings its settings back: the time limit is under Resources.",
+        "OUT_OF_MEMORY" => "“Run again” brings its settings back: memory is under Resources.",
         "START_FAILED" => "Check the image and the command, then run it again.",
         _ if retryable => "This was not the job's fault: running it again may well work.",
         _ => "Read the output below, change the job and run it again.",
@@ -217,15 +227,28 @@ pub(super) fn timeline(job: &Job, events: &[Event]) -> Markup {
             @if events.is_empty() {
                 p.mute { "Nothing yet." }
             } @else {
-                ol.tl #events { @for (event, current) in marked(job, events) { (event_row(event, current)) } }
+                ol.tl #events {
+                    @for (event, current) in marked(job, events) { (event_row(event, current)) }
+                    @if waits(job) {
+                        li.is-run {
+                            span.dot { (ui::icon("run")) span.vh { "In progress: " } }
+                            h3 { (phase_words(Phase::WaitingForCapacity)) }
+                        }
+                    }
+                }
             }
         }
     }
 }
 
+/// Whether everything that happened is over, and what comes next has not begun.
+pub(super) fn waits(job: &Job) -> bool {
+    !job.status.ended() && job.phase == Some(Phase::WaitingForCapacity)
+}
+
 /// Each event, and whether it is what the job is at now.
 fn marked<'a>(job: &Job, events: &'a [Event]) -> impl Iterator<Item = (&'a Event, bool)> {
-    let current = events.last().filter(|_| !job.status.ended());
+    let current = events.last().filter(|_| !job.status.ended() && !waits(job));
     let current = current.map(|event| event.sequence);
     events
         .iter()
@@ -292,12 +315,12 @@ fn facts(job: &Job) -> Markup {
             dl.dl {
                 dt { "Job ID" }
                 dd {
-                    span.mono #job-id { (job.id) } " "
+                    span.mono { (short_id(job)) } " "
                     button.btn.ghost type="button" data-copy="#job-id" { (ui::icon("copy")) "Copy" }
                 }
                 dt { "Image" } dd.mono hx-ignore { (text::visible(&job.image)) }
                 @if !job.command.is_empty() {
-                    dt { "Command" } dd.mono hx-ignore { (text::visible(&job.command)) }
+                    dt.full { "Command" } dd.full.mono hx-ignore { (text::visible(&job.command)) }
                 }
                 dt { "Type" } dd { (type_name(job.workload_type)) }
                 @if let Some(app) = job.app_session_id {

@@ -143,7 +143,7 @@ fn ready(draft: &Draft, value: &str, estimate: &Estimate, beside: Beside) -> Mar
             (affordable(draft.id, estimate, beside.available))
             div.row.small.mute {
                 span { "Quoted " (clock(estimate.quoted_at)) ", valid until " (clock(estimate.expires_at)) " UTC." }
-                button.btn.ghost.push form=(REFRESH) { "Refresh" }
+                button.btn.ghost form=(REFRESH) { "Refresh" }
             }
         }
         (confirm("ack", value, "I have read this estimate. The final cost depends on actual runtime.", beside.wrong))
@@ -278,7 +278,7 @@ fn affordable(draft: DraftId, estimate: &Estimate, available: Option<Usd>) -> Ma
     if estimate.hold_usd <= available {
         let left = available.saturating_sub(estimate.hold_usd);
         return html! {
-            p.small { "Your balance of " (available) " covers it: " (left) " stays free while it runs." }
+            p.small { "Your balance of " (ui::balance(available)) " covers it: " (ui::balance(left)) " stays free while it runs." }
         };
     }
     html! {

@@ -325,7 +325,7 @@ fn environment(text: &str) -> Result<Value, String> {
             continue;
         }
         let Some((key, value)) = line.split_once('=') else {
-            return Err(format!("Line {number} has no `=`. Write KEY=VALUE."));
+            return Err(format!("Line {number} has no = in it. Write KEY=VALUE."));
         };
         let key = key.trim();
         let legal = |c: char| c == '_' || c.is_ascii_alphanumeric();

@@ -56,9 +56,14 @@ impl<'a> Typed<'a> {
         checkbox(name, "yes", ticked, html! { (words) }, self.wrong)
     }
 
-    /// Everything wrong, linked to where it is.
+    /// Everything wrong, linked to where it is. Fields of a kind are refused in the
+    /// same words, so each says which it is.
     pub(super) fn summary(&self) -> Markup {
-        let ids: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
-        self.wrong.summary(&ids)
+        let fields: Vec<(&str, &str)> = self
+            .fields
+            .iter()
+            .map(|field| (field.name, field.label))
+            .collect();
+        self.wrong.labelled(&fields)
     }
 }

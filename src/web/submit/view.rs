@@ -144,9 +144,9 @@ fn workload(typed: &Typed) -> Markup {
 
 fn image(typed: &Typed, host_only: bool) -> Markup {
     let hint = if host_only {
-        "This grid runs commands on its machines' own system: the word `host` stands for that."
+        "The word host stands for the machine's own system."
     } else {
-        "Registry, name and tag, such as ghcr.io/org/app:1.2; or `host` for the machine's own system."
+        "Registry, name and tag, such as ghcr.io/org/app:1.2; or host for the machine's own system."
     };
     let command = typed.field("command");
     // An image may bring a command of its own; the machine does not.
@@ -164,7 +164,7 @@ fn image(typed: &Typed, host_only: bool) -> Markup {
             }
         }
         (typed.field("image").required().hint(hint).input())
-        (command.hint("One line, such as python3 train.py --epochs 3.").textarea(2))
+        (command.hint("One line, such as python3 train.py.").textarea(2))
         (typed.field("environment").hint("One KEY=VALUE per line.").textarea(4))
     }
 }
@@ -204,8 +204,8 @@ fn routing(typed: &Typed) -> Markup {
                 div.grid {
                     (typed.field("preferred_gpu_family").hint("Such as L40S. Gives way if none is there.").input())
                     (typed.field("avoid_gpu_families").hint("Between commas, such as T4, P100. Never used.").input())
+                    (typed.field("region_preference").hint("Such as af-south.").input())
                 }
-                (typed.field("region_preference").hint("Such as af-south.").input())
                 (typed.choice("region_mode", &[("prefer", "Use another"), ("strict", "Wait for it")]))
                 (typed.choice("latency_priority", levels))
                 (typed.choice("cost_priority", levels))
@@ -300,6 +300,8 @@ fn missing(draft: &Draft) -> Markup {
 /// The answers of one step, with a way to change them that comes back here.
 fn section(draft: &Draft, step: Step) -> Markup {
     let rows = rows(&draft.content, step);
+    let lacks = |field: &&fields::Field| draft.missing.contains_key(field.name);
+    let lacking: Vec<&fields::Field> = step.fields().iter().filter(lacks).collect();
     html! {
         section.card aria-labelledby={ (step.name()) "-h" } {
             header {
@@ -308,7 +310,8 @@ fn section(draft: &Draft, step: Step) -> Markup {
             }
             dl.dl {
                 @for (label, shown, mono) in &rows { dt { (label) } dd.mono[*mono] { (text::visible(shown)) } }
-                @if rows.is_empty() { dt { "Nothing set" } dd.mute { "The grid's defaults apply." } }
+                @for field in &lacking { dt { (field.label) } dd.err { "Missing" } }
+                @if rows.is_empty() && lacking.is_empty() { dt { "Nothing set" } dd.mute { "The grid's defaults apply." } }
             }
         }
     }

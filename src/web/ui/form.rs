@@ -88,7 +88,14 @@ impl Wrong {
     /// focus when the page opens. `ids` are the fields that the form shows; the
     /// rest is told without a link.
     pub(crate) fn summary(&self, ids: &[&str]) -> Markup {
+        let unlabelled: Vec<(&str, &str)> = ids.iter().map(|id| (*id, "")).collect();
+        self.labelled(&unlabelled)
+    }
+
+    /// The same, with what each field is called: ids and labels, in their order.
+    pub(crate) fn labelled(&self, fields: &[(&str, &str)]) -> Markup {
         let count = self.fields.len();
+        let elsewhere = |field: &str| fields.iter().all(|(id, _)| *id != field);
         html! {
             @if !self.is_nothing() {
                 div.note.is-bad role="alert" tabindex="-1" autofocus {
@@ -98,11 +105,13 @@ impl Wrong {
                     @if count > 1 { p.strong { "There are " (count) " problems" } }
                     @if count > 0 {
                         ul {
-                            @for (field, message) in &self.fields {
-                                li {
-                                    @if ids.contains(&field.as_str()) { a href={ "#" (field) } { (message) } }
-                                    @else { (message) }
+                            @for (id, label) in fields {
+                                @if let Some(message) = self.field(id) {
+                                    li { a href={ "#" (id) } { @if !label.is_empty() { (label) ": " } (message) } }
                                 }
+                            }
+                            @for (_, message) in self.fields.iter().filter(|(field, _)| elsewhere(field)) {
+                                li { (message) }
                             }
                         }
                     }
@@ -317,6 +326,17 @@ mod tests {
             "{summary}"
         );
         assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    #[test]
+    fn the_summary_has_the_order_of_the_form_and_can_say_which_field_it_means() {
+        let mut wrong = Wrong::default();
+        wrong.add("gpus", "Write a number");
+        wrong.add("cpus", "Write a number");
+        let summary = wrong.labelled(&[("gpus", "GPUs"), ("cpus", "CPUs")]);
+        let summary = summary.into_string();
+        let at = |text: &str| summary.find(text).unwrap();
+        assert!(at("GPUs: Write a number") < at("CPUs: Write a number"));
     }
 
     #[test]
