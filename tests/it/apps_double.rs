@@ -342,6 +342,7 @@ pub(crate) fn template(
         } else {
             "registry.example/x@sha256:9f2c41d07b6e4a18".into()
         },
+        unpinned: None,
         image_size_gb: if launchable { 0.0 } else { 11.8 },
         licence_spdx: "AGPL-3.0-only".into(),
         licence_note: "Models have licences of their own.".into(),

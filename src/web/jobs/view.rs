@@ -7,7 +7,7 @@ use crate::domain::job::{Phase, Status};
 use crate::domain::routing::Relaxed;
 use crate::web::apps;
 use crate::web::ui;
-use crate::web::ui::job_row::{cost as cost_of, runtime, short_id, type_name};
+use crate::web::ui::job_row::{cost as cost_of, id_end, runtime, type_name};
 use maud::{Markup, html};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
@@ -315,7 +315,7 @@ fn facts(job: &Job) -> Markup {
             dl.dl {
                 dt { "Job ID" }
                 dd {
-                    span.mono { (short_id(job)) } " "
+                    span.mono { "…" (id_end(job)) } " "
                     button.btn.ghost type="button" data-copy="#job-id" { (ui::icon("copy")) "Copy" }
                 }
                 dt { "Image" } dd.mono hx-ignore { (text::visible(&job.image)) }

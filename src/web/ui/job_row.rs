@@ -82,7 +82,7 @@ fn job_row(job: &Job, now: OffsetDateTime) -> Row {
 const SHORT_NAME: usize = 20;
 
 /// The end of an id, which tells jobs apart; the beginning is the time.
-fn id_end(job: &Job) -> String {
+pub(crate) fn id_end(job: &Job) -> String {
     let id = job.id.to_string();
     id[id.len() - 8..].to_owned()
 }
