@@ -19,6 +19,7 @@ use junglegrid::domain::id::{AppSessionId, JobId};
 use junglegrid::domain::job::State as JobState;
 use junglegrid::domain::money::Usd;
 use junglegrid::domain::spec::{JobSpec, Resources, Routing, WorkloadType};
+use junglegrid::domain::template::Manifest;
 use junglegrid::engine::{self, Cursor, Engine, Event, Handle, LogLine, Node, RunKey};
 use junglegrid::orchestrator::Change;
 use junglegrid::proxy::{Config, Limits, Proxy};
@@ -137,7 +138,11 @@ impl Site {
             workspace: bearer.workspace,
             account: bearer.account,
             job,
-            manifest: toml::from_str(MANIFEST).unwrap(),
+            manifest: Manifest {
+                // Of each template only one session may be live.
+                slug: format!("double-{label}"),
+                ..toml::from_str(MANIFEST).unwrap()
+            },
             settings: Settings {
                 max_minutes: 60,
                 idle_minutes: 0,

@@ -28,7 +28,8 @@ fn rows(board: &Value) -> Vec<(String, String, bool)> {
 async fn the_board_has_every_launch_and_stuck_ones_first() {
     let operator = operated().await;
     let eve = Desk::of(operator.api.from("192.0.2.2"), "eve@example.org").await;
-    let mut running = operator.launch(files()).await;
+    let bob = Desk::of(operator.api.from("192.0.2.3"), "bob@example.org").await;
+    let mut running = bob.launch(files()).await;
     running.ready().await;
     let mut pulling = eve.launch(studio()).await;
     pulling.to(Phase::Reserved).await;
