@@ -28,6 +28,10 @@ e2e *arguments:
 bench *arguments:
     cargo bench --bench jobs_page -- {{arguments}}
 
+# Measure what the proxy adds to a request and to memory; prints figures
+bench-proxy *arguments:
+    cargo bench --bench proxy -- {{arguments}}
+
 # Measure whether answers tell by their time who has an account
 timing *arguments:
     cargo bench --bench enumeration -- {{arguments}}

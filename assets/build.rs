@@ -70,6 +70,32 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     writeln!(table, "pub const STYLE_CSP_HASH: &str = {csp:?};")?;
     fs::write(out.join("assets.rs"), table)?;
+    templates(&assets.join("templates"), &out)
+}
+
+/// A table of the manifests of apps: `<slug>.toml` or `<slug>/template.toml`.
+fn templates(folder: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let inner = path.join("template.toml");
+        if inner.is_file() {
+            found.push(inner);
+        } else if path.extension().is_some_and(|kind| kind == "toml") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    let mut table = String::from("pub(super) static TEMPLATES: &[(&str, &str)] = &[\n");
+    for path in found {
+        let text = |path: PathBuf| path.into_os_string().into_string();
+        let (Ok(name), Ok(whole)) = (text(path.clone()), text(path.canonicalize()?)) else {
+            return Err("the name of a template is not text".into());
+        };
+        writeln!(table, "({name:?}, include_str!({whole:?})),")?;
+    }
+    table.push_str("];\n");
+    fs::write(out.join("templates.rs"), table)?;
     Ok(())
 }
 

@@ -28,16 +28,18 @@ fn run() -> anyhow::Result<()> {
         Ok(parsed) => parsed,
         Err(clap) => clap.exit(),
     };
-    let settings = Settings::load(&matches)?;
     match command {
         Command::Settings => {
-            print!("{}", settings.table());
+            print!("{}", Settings::load(&matches)?.table());
             Ok(())
         }
         Command::Shim { .. } => {
             anyhow::bail!("the shim is started by the host engine, with the directory of a run")
         }
+        // Settings are the server's; an app in its sandbox has none.
+        Command::App { app } => junglegrid::apps::main(app.into()),
         Command::Serve => {
+            let settings = Settings::load(&matches)?;
             telemetry::init(&settings.log)?;
             tokio::runtime::Builder::new_multi_thread()
                 .enable_all()

@@ -15,6 +15,15 @@ pub fn token(prefix: &str) -> String {
     format!("{prefix}{}", hex(&rand::random::<[u8; 32]>()))
 }
 
+/// 130 random bits as a label of a host name: 26 lower-case base32 digits.
+#[must_use]
+pub fn label() -> String {
+    rand::random::<[u8; 26]>()
+        .iter()
+        .map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte & 31)]))
+        .collect()
+}
+
 /// A number with exactly six digits, every one as likely as the others.
 #[must_use]
 pub fn code() -> String {
@@ -36,4 +45,25 @@ pub fn hex(bytes: &[u8]) -> String {
         .flat_map(|byte| [byte >> 4, byte & 15])
         .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
         .collect()
+}
+
+/// `bytes` in base64, padded.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = chunk
+            .iter()
+            .fold(0, |word, byte| word << 8 | u32::from(*byte));
+        let word = word << (8 * (3 - chunk.len()));
+        for at in 0..4 {
+            text.push(if at > chunk.len() {
+                '='
+            } else {
+                char::from(ALPHABET[(word >> (18 - 6 * at)) as usize & 63])
+            });
+        }
+    }
+    text
 }

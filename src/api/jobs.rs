@@ -1,6 +1,6 @@
 //! Jobs: contract sections 3.1 to 3.7 and 3.10.
 use crate::domain::estimate::Confidence;
-use crate::domain::id::{EstimateId, JobId};
+use crate::domain::id::{AppSessionId, EstimateId, JobId};
 use crate::domain::job::{Phase, Status};
 use crate::domain::money::Usd;
 use crate::domain::routing::{Check, Relaxed};
@@ -248,6 +248,9 @@ pub struct Job {
     /// What is said on the page when the image is not used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The app that it is, if it was launched from a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_session_id: Option<AppSessionId>,
     /// The last event's number: what a page that follows the job starts from.
     pub last_event: i64,
 }

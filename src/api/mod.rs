@@ -6,16 +6,18 @@
 //! Empty optionals are omitted; `null` appears only where the public contract
 //! allows it. Times are RFC 3339 in UTC, amounts are JSON numbers of US dollars.
 pub mod accounts;
+pub mod apps;
 pub mod drafts;
 pub mod jobs;
 pub mod logs;
 pub mod nodes;
 pub mod overview;
 pub mod problem;
+pub mod templates;
 
 pub use problem::Problem;
 
-use crate::domain::id::{DraftId, JobId};
+use crate::domain::id::{AppSessionId, DraftId, JobId};
 use http::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -41,6 +43,8 @@ pub enum Access {
     Public,
     /// A person who is signed in.
     Session,
+    /// A signed-in person who operates this installation.
+    Operator,
     /// A bearer whose token carries one of these scopes; a session carries all.
     Scopes(&'static [&'static str]),
 }
@@ -154,6 +158,38 @@ endpoints! {
         [path: (), query: (), body: ()] -> overview::Overview;
     GetBalance = GET "/v1/billing/balance" READ, 200
         [path: (), query: (), body: ()] -> overview::Balance;
+
+    /// The apps that can be launched, and why some cannot.
+    ListTemplates = GET "/v1/templates" READ, 200
+        [path: (), query: (), body: ()] -> templates::List;
+    GetTemplate = GET "/v1/templates/{slug}" READ, 200
+        [path: (String,), query: (), body: ()] -> templates::Template;
+    /// What a launch with these choices would cost and when it would be ready.
+    EstimateTemplate = POST "/v1/templates/{slug}/estimate" ESTIMATE, 200
+        [path: (String,), query: (), body: templates::Choices] -> templates::Estimate;
+    /// Launches an app and sets its highest cost aside.
+    LaunchApp = POST "/v1/app-sessions" SUBMIT, 202
+        [path: (), query: (), body: apps::Launch] -> apps::Session;
+    /// The workspace's apps, newest first.
+    ListApps = GET "/v1/app-sessions" LIST, 200
+        [path: (), query: apps::Filter, body: ()] -> apps::List;
+    GetApp = GET "/v1/app-sessions/{session}" READ, 200
+        [path: (AppSessionId,), query: (), body: ()] -> apps::Session;
+    /// What happened to an app, oldest first.
+    ListAppEvents = GET "/v1/app-sessions/{session}/events" READ, 200
+        [path: (AppSessionId,), query: apps::EventFilter, body: ()] -> apps::Events;
+    /// Stops an app at whatever phase it is. Answers once that has been noted.
+    StopApp = POST "/v1/app-sessions/{session}/stop" SUBMIT, 200
+        [path: (AppSessionId,), query: (), body: apps::Stop] -> apps::Session;
+    /// Prices more time and, with the price acknowledged, adds it.
+    ExtendApp = POST "/v1/app-sessions/{session}/extend" SUBMIT, 200
+        [path: (AppSessionId,), query: (), body: apps::Extend] -> apps::Extension;
+    /// Leave to enter a service of an app, once, within half a minute.
+    OpenApp = POST "/v1/app-sessions/{session}/open" Access::Session, 200
+        [path: (AppSessionId,), query: (), body: apps::Open] -> apps::Ticket;
+    /// Launches of all workspaces that have not ended, stuck ones first.
+    GetBoard = GET "/v1/operator/app-sessions" Access::Operator, 200
+        [path: (), query: (), body: ()] -> apps::Board;
 }
 
 /// What a job prints, as it prints it (`text/event-stream`, contract 3.9).
@@ -161,6 +197,14 @@ pub const LOGS_LIVE: &str = "/v1/jobs/{job}/logs/live";
 /// What happens to a job and what it prints, for a page that follows both
 /// (`text/event-stream` of [`jobs::Change`]).
 pub const JOB_LIVE: &str = "/v1/jobs/{job}/live";
+
+/// What happens to an app, numbered (`text/event-stream` of [`apps::Event`]s;
+/// `?after=` or `Last-Event-ID` resumes).
+pub const APP_EVENTS_LIVE: &str = "/v1/app-sessions/{session}/events/live";
+/// The same for a page that follows one app (`text/event-stream` of [`apps::Change`]).
+pub const APP_LIVE: &str = "/v1/app-sessions/{session}/live";
+/// The operator's board whenever it has changed (`text/event-stream` of [`apps::Board`]).
+pub const BOARD_LIVE: &str = "/v1/operator/app-sessions/live";
 
 /// Fills the `{…}` parameters of a path pattern.
 pub trait PathValues {

@@ -163,7 +163,13 @@ impl Hosts {
 pub fn wrap(router: Router, rules: Rules) -> Router {
     let worth = SizeAbove::new(WORTH_COMPRESSING)
         .and(NotForContentType::SSE)
-        .and(NotForContentType::IMAGES);
+        .and(NotForContentType::IMAGES)
+        // An answer that grows while it is read; the encoder would hold it back.
+        .and(
+            |_: http::StatusCode, _: http::Version, headers: &HeaderMap, _: &http::Extensions| {
+                !headers.contains_key("x-accel-buffering")
+            },
+        );
     // At zstd's own level 3 the first page, which has the stylesheet in it, is a
     // tenth larger; above 6 little is won for the time.
     let compression = CompressionLayer::new()

@@ -11,7 +11,9 @@ use crate::domain::money::Usd;
 use crate::egress::{self, mail::Postbox};
 use crate::engine::host::{Config as HostConfig, HostEngine};
 use crate::engine::{Engine, Network};
+use crate::orchestrator::apps::Catalogue;
 use crate::orchestrator::{self, Config, State, workers};
+use crate::proxy::{self, Proxy};
 use crate::settings::{HostImages, HostNetwork, Settings};
 use crate::store::Store;
 use crate::{random, web};
@@ -122,11 +124,14 @@ async fn build(
     let state = State::new(
         store.clone(),
         engine,
+        catalogue(data)?,
         Clock::default(),
         config,
         *key.expose(),
         shutdown.clone(),
     );
+    let apps = Proxy::new(state.clone(), apps_sites(settings));
+    state.reach_apps_through(Arc::new(apps.clone()));
     tasks.spawn(workers::run(state.clone(), tasks.clone()));
     tasks.spawn(workers::mail::run(state.clone(), postbox));
     tasks.spawn(workers::sweep::run(state.clone()));
@@ -135,10 +140,50 @@ async fn build(
     if !settings.no_portal {
         router = router.merge(web::router(Client::in_process(api), portal(settings)));
     }
+    let router = apart(router, apps);
     Ok(Built {
         router,
         store: Some(store),
         _lock: Some(lock),
+    })
+}
+
+/// Templates that come with the program, and the operator's own in the data directory.
+fn catalogue(data: &Path) -> anyhow::Result<Catalogue> {
+    Catalogue::load(Some(&data.join("templates"))).map_err(|flaws| {
+        let flaws: Vec<String> = flaws.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("these templates are not right:\n  {}", flaws.join("\n  "))
+    })
+}
+
+fn apps_sites(settings: &Settings) -> proxy::Config {
+    let port = settings.public_url.port();
+    let port = port.map_or(String::new(), |port| format!(":{port}"));
+    proxy::Config {
+        portal: settings.public_url.origin().ascii_serialization(),
+        suffix: format!(".{}{port}", settings.apps_domain),
+        secure: settings.public_url.scheme() == "https",
+    }
+}
+
+/// Requests to apps go to the proxy, whatever their path; everything else stays.
+pub fn apart(portal: Router, apps: Proxy) -> Router {
+    use crate::domain::peer::Site;
+    use tower::ServiceExt as _;
+    Router::new().fallback(move |request: axum::extract::Request| {
+        let (portal, apps) = (portal.clone(), apps.clone());
+        async move {
+            match request.extensions().get::<Site>() {
+                Some(Site::App(label)) => {
+                    let label = label.clone();
+                    apps.answer(&label, request).await
+                }
+                Some(Site::Portal) | None => match portal.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                },
+            }
+        }
     })
 }
 
@@ -158,6 +203,14 @@ fn config(settings: &Settings, key: &[u8; 32]) -> Config {
             .as_str()
             .trim_end_matches('/')
             .to_owned(),
+        app_url: {
+            let sites = apps_sites(settings);
+            let scheme = settings.public_url.scheme();
+            format!("{scheme}://*{}", sites.suffix)
+        },
+        // Engines show it to runs, whatever directory they are in.
+        volumes: std::path::absolute(settings.data.join("volumes"))
+            .unwrap_or_else(|_| settings.data.join("volumes")),
         welcome_credit: Usd::from_micros(settings.welcome_credit),
         hourly_rate: Usd::from_micros(settings.hourly_rate),
         slots: settings.host_slots,

@@ -3,7 +3,7 @@ mod sse;
 mod transport;
 
 use crate::api::{self, Endpoint, PathValues as _, Problem};
-use crate::domain::id::{DraftId, JobId};
+use crate::domain::id::{AppSessionId, DraftId, JobId};
 use axum::body::Body;
 use futures_util::Stream;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -90,6 +90,17 @@ calls! {
     nodes() => ListNodes((), &(), None);
     overview() => GetOverview((), &(), None);
     balance() => GetBalance((), &(), None);
+    templates() => ListTemplates((), &(), None);
+    template(slug: &str) => GetTemplate((slug.to_owned(),), &(), None);
+    estimate_template(slug: &str, choices: &api::templates::Choices) => EstimateTemplate((slug.to_owned(),), &(), Some(choices));
+    launch(body: &api::apps::Launch) => LaunchApp((), &(), Some(body));
+    apps(filter: &api::apps::Filter) => ListApps((), filter, None);
+    app(id: AppSessionId) => GetApp((id,), &(), None);
+    app_events(id: AppSessionId, filter: &api::apps::EventFilter) => ListAppEvents((id,), filter, None);
+    stop_app(id: AppSessionId, body: &api::apps::Stop) => StopApp((id,), &(), Some(body));
+    extend_app(id: AppSessionId, body: &api::apps::Extend) => ExtendApp((id,), &(), Some(body));
+    open_app(id: AppSessionId, body: &api::apps::Open) => OpenApp((id,), &(), Some(body));
+    board() => GetBoard((), &(), None);
 }
 
 impl Client {
@@ -154,6 +165,37 @@ impl Client {
         let path = (id,).fill(api::JOB_LIVE);
         let uri = format!("{path}?after_event={after_event}&after_log={after_log}");
         let response = self.send(http::Method::GET, &uri, Body::empty()).await?;
+        if !response.status().is_success() {
+            return Err(refused(response).await);
+        }
+        Ok(sse::decode(response.into_body()))
+    }
+
+    /// Follows an app from after the given event and log entry, until it has ended
+    /// and everything has been said, or the caller drops the stream.
+    pub async fn follow_app(
+        &self,
+        id: AppSessionId,
+        after_event: i64,
+        after_log: i64,
+    ) -> Result<impl Stream<Item = Result<api::apps::Change, Error>> + Send + use<>, Error> {
+        let path = (id,).fill(api::APP_LIVE);
+        let uri = format!("{path}?after_event={after_event}&after_log={after_log}");
+        self.follow(&uri).await
+    }
+
+    /// Follows the operator's board until the caller drops the stream.
+    pub async fn follow_board(
+        &self,
+    ) -> Result<impl Stream<Item = Result<api::apps::Board, Error>> + Send + use<>, Error> {
+        self.follow(api::BOARD_LIVE).await
+    }
+
+    async fn follow<T: serde::de::DeserializeOwned + Send + 'static>(
+        &self,
+        uri: &str,
+    ) -> Result<impl Stream<Item = Result<T, Error>> + Send + use<T>, Error> {
+        let response = self.send(http::Method::GET, uri, Body::empty()).await?;
         if !response.status().is_success() {
             return Err(refused(response).await);
         }

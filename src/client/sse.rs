@@ -13,6 +13,9 @@ struct Message {
 /// No message is longer than this; a stream that sends one is cut.
 const LONGEST_MESSAGE: usize = 4 * 1024 * 1024;
 
+/// Bytes that a stream keeps for its next line.
+const KEPT: usize = 256;
+
 pub(super) fn decode<T: DeserializeOwned + Send + 'static>(
     body: Body,
 ) -> impl Stream<Item = Result<T, Error>> + Send {
@@ -40,10 +43,15 @@ pub(super) fn decode<T: DeserializeOwned + Send + 'static>(
                     }
                     message.data.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
                 } else if line.is_empty() && !message.data.is_empty() {
-                    yield serde_json::from_slice(&message.data).map_err(Error::OutOfContract);
-                    message.data.clear();
+                    let read = serde_json::from_slice(&message.data).map_err(Error::OutOfContract);
+                    // Streams are many and mostly wait: none keeps room for its
+                    // longest message while it does.
+                    message.data = Vec::new();
+                    line = Vec::new();
+                    yield read;
                 }
                 line.clear();
+                line.shrink_to(KEPT);
             }
         }
     }

@@ -300,6 +300,7 @@ mod tests {
             time_limit_seconds: 3_600,
             expected_artifacts: Vec::new(),
             notices: Vec::new(),
+            app: None,
             metadata: None,
         }
     }

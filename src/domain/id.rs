@@ -74,6 +74,8 @@ id! {
     EstimateId = "est";
     /// One job being described.
     DraftId = "draft";
+    /// One launched app.
+    AppSessionId = "ts";
 }
 
 #[cfg(test)]

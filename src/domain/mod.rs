@@ -1,5 +1,6 @@
 //! The rules of the product: no I/O, no clock, no framework.
 pub mod account;
+pub mod app;
 pub mod estimate;
 pub mod id;
 pub mod job;
@@ -8,4 +9,5 @@ pub mod money;
 pub mod peer;
 pub mod routing;
 pub mod spec;
+pub mod template;
 pub mod text;

@@ -1,5 +1,6 @@
 //! What a job asks for, parsed and checked. Wire forms are turned into this at
 //! the edge; from here on it is trusted.
+use super::id::AppSessionId;
 use super::money::Usd;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -94,6 +95,9 @@ pub struct JobSpec {
     /// What was asked for and is not done, in words for the person who asked.
     #[serde(default)]
     pub notices: Vec<String>,
+    /// The app that it is, if it was launched from a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppSessionId>,
     /// Returned as it was sent.
     #[serde(default)]
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,

@@ -60,9 +60,31 @@ pub struct RunSpec {
     /// Between the polite signal and the kill.
     pub grace: Duration,
     pub network: Network,
+    /// Directories of the machine that the run sees and writes, at an absolute path.
+    pub mounts: Vec<Mount>,
+    /// Runs with the same key are the same user of the machine, so that they can
+    /// share files; without one, every run is a user of its own.
+    pub user_key: Option<String>,
+    /// Bytes of `/dev/shm`.
+    pub shm_bytes: u64,
     /// Most bytes of output kept; what comes after is counted and dropped.
     pub log_limit_bytes: u64,
 }
+
+/// A directory of the machine inside a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Absolute and without links. Made if it is not there, and given to the run's
+    /// user; what is in it stays whose it is.
+    pub host: PathBuf,
+    /// Absolute, and not where the system lies. At `/workspace` it takes the place of
+    /// the run's own workspace, with what was prepared there.
+    pub inside: PathBuf,
+}
+
+/// A connection to a port of a run.
+pub trait Connection: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Connection for T {}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
@@ -199,6 +221,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub trait Engine: Send + Sync + fmt::Debug {
     /// `host`, `docker`, `slurm` …
     fn name(&self) -> &'static str;
+    /// Whether it runs container images, and not only the machine's own system.
+    fn pulls_images(&self) -> bool {
+        false
+    }
     async fn nodes(&self) -> Result<Vec<Node>>;
     /// Starts the run, or finds the one that this key already started.
     async fn submit(&self, key: &RunKey, spec: &RunSpec) -> Result<Handle>;
@@ -218,6 +244,15 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Asks the run to stop: politely, then by force after its grace. Returns
     /// when that has been accepted; the end arrives as a status.
     async fn stop(&self, handle: &Handle) -> Result<()>;
+    /// A connection to a TCP port that something in the run listens on. The port is
+    /// published nowhere.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if nobody listens there (yet), or what watched the run
+    /// was killed; [`Error::NotFound`] if the run has ended; [`Error::Refused`] if
+    /// ports of this run can never be reached.
+    async fn connect(&self, handle: &Handle, port: u16) -> Result<Box<dyn Connection>>;
     /// The files that the run works on, if this process can reach them.
     fn workspace(&self, handle: &Handle) -> Option<PathBuf>;
     /// Removes an ended run and its files.

@@ -42,7 +42,8 @@ impl FromRequestParts<State> for Caller {
 }
 
 impl Caller {
-    /// Whether the session goes on: for answers that take hours.
+    /// Whether the session goes on, with the rights that it began with: for answers
+    /// that take hours.
     ///
     /// # Errors
     ///
@@ -50,7 +51,11 @@ impl Caller {
     pub(super) async fn still_here(&self, state: &State) -> Result<(), Error> {
         let mut conn = state.store().read().await?;
         match sessions::bearer_of(&mut conn, self.session).await? {
-            Some(bearer) if state.now() < bearer.expires_at => Ok(()),
+            Some(bearer)
+                if state.now() < bearer.expires_at && (bearer.operator || !self.operator) =>
+            {
+                Ok(())
+            }
             Some(_) | None => Err(Error::Unauthorized),
         }
     }
@@ -67,7 +72,7 @@ fn token(parts: &Parts) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && token.starts_with("jgs_")).then_some(token)
 }
 
-fn alive(bearer: &Bearer, state: &State) -> bool {
+pub(super) fn alive(bearer: &Bearer, state: &State) -> bool {
     let (now, config) = (state.now(), state.config());
     let idle = if bearer.operator {
         config.operator_idle.min(config.session_idle)

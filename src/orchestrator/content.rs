@@ -114,6 +114,7 @@ fn read(content: &Content, defaults: Defaults) -> (JobSpec, Wrong) {
             .unwrap_or(defaults.time_limit_seconds),
         expected_artifacts: expected_artifacts(&mut from),
         notices: notices(&mut from),
+        app: None,
         metadata: metadata(&mut from),
     };
     inputs(&mut from);

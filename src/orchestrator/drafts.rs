@@ -256,6 +256,7 @@ async fn submit(cx: Cx, call: Call<SubmitDraft>) -> Result<Submitted, Error> {
         draft: Some((draft.id, draft.version)),
         rate,
         unestimated: seen.without_estimate,
+        app: None,
     };
     match submission::submit(&cx, order).await {
         // Someone else was quicker with the same draft: theirs is the job.

@@ -1,6 +1,6 @@
 //! Why the orchestrator says no, and how that looks on the wire.
 use crate::api::Problem;
-use crate::domain::id::AccountId;
+use crate::domain::id::{AccountId, AppSessionId};
 use crate::store;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -38,6 +38,12 @@ pub enum Error {
     /// It cannot be done now, or not any more.
     #[error("{message}")]
     Conflict { code: &'static str, message: String },
+    /// The workspace has a session of this template that has not ended.
+    #[error("{message}")]
+    AlreadyRunning {
+        session: AppSessionId,
+        message: String,
+    },
     /// The job can never run here.
     #[error("{message}")]
     Unprocessable {
@@ -80,6 +86,7 @@ impl Error {
                 (StatusCode::BAD_REQUEST, "INVALID_REQUEST")
             }
             Self::Conflict { code, .. } => (StatusCode::CONFLICT, code),
+            Self::AlreadyRunning { .. } => (StatusCode::CONFLICT, "ALREADY_RUNNING"),
             Self::Unprocessable { code, .. } => (StatusCode::UNPROCESSABLE_ENTITY, code),
             Self::InsufficientFunds(_) => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_FUNDS"),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
@@ -93,6 +100,9 @@ impl Error {
             Self::Invalid { fields, .. } | Self::Unprocessable { fields, .. } => fields.clone(),
             Self::Unverified { account } => {
                 BTreeMap::from([("account_id".to_owned(), account.to_string())])
+            }
+            Self::AlreadyRunning { session, .. } => {
+                BTreeMap::from([("session_id".to_owned(), session.to_string())])
             }
             _ => BTreeMap::new(),
         };

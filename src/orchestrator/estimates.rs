@@ -90,12 +90,17 @@ pub(super) async fn snapshot(
     let mut snapshot = capacity(state, &mut conn, &nodes).await?;
     snapshot.own = queries::own_history(&mut conn, workspace, &likeness(spec)).await?;
     snapshot.everyone = queries::type_history(&mut conn, spec.workload_type.name()).await?;
-    for waiting in queries::queue(&mut conn, QUEUE_LOOKED_AT).await? {
-        snapshot
-            .ahead
-            .push((waiting.quote.runtime.low, waiting.quote.runtime.high));
-    }
+    snapshot.ahead = queue(&mut conn).await?;
     Ok(snapshot)
+}
+
+/// Expected seconds of execution of each job that waits.
+pub(super) async fn queue(conn: &mut Conn) -> Result<Vec<(i64, i64)>, Error> {
+    let waiting = queries::queue(conn, QUEUE_LOOKED_AT).await?;
+    Ok(waiting
+        .iter()
+        .map(|job| (job.quote.runtime.low, job.quote.runtime.high))
+        .collect())
 }
 
 /// The offers, and what runs on them.
@@ -141,7 +146,9 @@ fn offer(state: &State, node: &engine::Node, used: u32) -> Offer {
         memory_gb: gigabytes(node.memory_bytes),
         slots: config.slots,
         free: config.slots.saturating_sub(used),
-        images: if config.ignore_images {
+        images: if state.engine().pulls_images() {
+            Images::Pulled
+        } else if config.ignore_images {
             Images::Ignored
         } else {
             Images::HostOnly

@@ -2,7 +2,7 @@
 //!
 //! A change says only where to look: what is new is in the database, under
 //! numbers that do not jump, so a watcher that misses a change misses nothing.
-use crate::domain::id::{JobId, WorkspaceId};
+use crate::domain::id::{AppSessionId, JobId, SessionId, WorkspaceId};
 use tokio::sync::broadcast;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,13 +11,22 @@ pub enum Change {
     Job { workspace: WorkspaceId, job: JobId },
     /// A job has printed something.
     Logs { workspace: WorkspaceId, job: JobId },
+    /// A launched app, or what is known about it.
+    App {
+        workspace: WorkspaceId,
+        session: AppSessionId,
+        job: JobId,
+    },
+    /// Someone has signed out, or was signed out.
+    SignedOut { bearer: SessionId },
 }
 
 impl Change {
     #[must_use]
-    pub const fn job(self) -> JobId {
+    pub const fn job(self) -> Option<JobId> {
         match self {
-            Self::Job { job, .. } | Self::Logs { job, .. } => job,
+            Self::Job { job, .. } | Self::Logs { job, .. } => Some(job),
+            Self::App { .. } | Self::SignedOut { .. } => None,
         }
     }
 }

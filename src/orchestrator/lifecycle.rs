@@ -1,10 +1,12 @@
 //! Moves jobs from state to state. Each move, the events that tell of it, its
 //! money and its run commit together or not at all.
+use super::apps::follow::{self, Along};
 use super::{Change, Error, State};
 use crate::clock::micros;
+use crate::domain::app::EndCode;
 use crate::domain::id::JobId;
 use crate::domain::job::{self, Event, Failure, Outcome};
-use crate::domain::ledger::{self, Transfer};
+use crate::domain::ledger;
 use crate::domain::money::Usd;
 use crate::engine::{self, End};
 use crate::store::jobs::events::NewEvent;
@@ -13,23 +15,28 @@ use crate::store::ledger::Resolution;
 use crate::store::{self, Conn};
 use time::OffsetDateTime;
 
-/// Every job is held for once, at submission, for its whole time limit.
-pub(super) const ONLY_HOLD: u32 = 1;
+/// A job is held for at submission, for its whole time limit. Only an app that is
+/// extended has further holds, numbered from here.
+pub(super) const FIRST_HOLD: u32 = 1;
 
 /// How often a move is tried again when someone else was quicker.
 const TRIES: usize = 5;
 
 /// What goes along with a change of state.
 #[derive(Debug, Default)]
-struct Move {
-    said: Vec<NewEvent>,
-    transfers: Vec<Transfer>,
-    resolution: Option<Resolution>,
-    run: RunChange,
+pub(super) struct Move {
+    pub(super) said: Vec<NewEvent>,
+    /// Set aside in addition.
+    pub(super) hold: Option<Usd>,
+    /// What is paid out of the job's holds; the rest is given back.
+    pub(super) settle: Option<Usd>,
+    pub(super) run: RunChange,
+    /// For the app that the job is.
+    pub(super) app: Along,
 }
 
 #[derive(Debug, Default)]
-enum RunChange {
+pub(super) enum RunChange {
     #[default]
     None,
     Intend,
@@ -103,11 +110,42 @@ pub(super) async fn started(
     .await
 }
 
+/// Notes what its engine is busy with before its start: its image, or what comes
+/// after that. `None` if that is no news.
+pub(super) async fn preparing(
+    state: &State,
+    id: JobId,
+    step: job::Phase,
+) -> Result<Option<Job>, Error> {
+    change(state, id, move |job, now| {
+        if job.state.phase() == Some(step) {
+            return None;
+        }
+        advance(job, Event::Preparing { step }, now)?;
+        let event = if step == job::Phase::PullingImage {
+            let message = format!("{} is being pulled.", job.spec.image);
+            said(job, "job.pulling", "Pulling the image", message, "engine")
+        } else {
+            let message = "The image is there. The command is being started.".to_owned();
+            said(job, "job.starting", "Starting", message, "engine")
+        };
+        Some(Move {
+            said: vec![event],
+            ..Move::default()
+        })
+    })
+    .await
+}
+
 fn said_started(job: &Job) -> NewEvent {
-    let message = format!(
-        "The command is executing. From here on it costs {} per hour.",
-        job.rate
-    );
+    let message = if job.spec.app.is_some() {
+        "The command is executing. It costs nothing until the app is ready.".to_owned()
+    } else {
+        format!(
+            "The command is executing. From here on it costs {} per hour.",
+            job.rate
+        )
+    };
     said(job, "job.started", "Running", message, "engine")
 }
 
@@ -118,23 +156,36 @@ pub(super) async fn request_stop(
     id: JobId,
     reason: Option<String>,
 ) -> Result<Option<Job>, Error> {
+    let reason = reason.unwrap_or_else(|| "Cancelled on request.".into());
+    change(state, id, move |job, now| stop(job, &reason, "user", now)).await
+}
+
+/// Asks an app's job to stop for one of its limits.
+pub(super) async fn request_end(
+    state: &State,
+    id: JobId,
+    code: EndCode,
+    reason: String,
+) -> Result<Option<Job>, Error> {
     change(state, id, move |job, now| {
-        advance(job, Event::StopRequested, now)?;
-        job.reason = Some(
-            reason
-                .clone()
-                .unwrap_or_else(|| "Cancelled on request.".into()),
-        );
-        if job.state.ended() {
-            return Some(ended(job, now, now));
-        }
-        let message = "It gets a moment to finish by itself, then it is killed.".to_owned();
-        Some(Move {
-            said: vec![said(job, "job.stopping", "Stopping", message, "user")],
-            ..Move::default()
-        })
+        let mut done = stop(job, &reason, "system", now)?;
+        done.app.end = Some((code, reason.clone()));
+        Some(done)
     })
     .await
+}
+
+fn stop(job: &mut Job, reason: &str, who: &'static str, now: OffsetDateTime) -> Option<Move> {
+    advance(job, Event::StopRequested, now)?;
+    job.reason = Some(reason.to_owned());
+    if job.state.ended() {
+        return Some(ended(job, now, now));
+    }
+    let message = "It gets a moment to finish by itself, then it is killed.".to_owned();
+    Some(Move {
+        said: vec![said(job, "job.stopping", "Stopping", message, who)],
+        ..Move::default()
+    })
 }
 
 /// Notes the end of a job's run and settles what it cost. `None` if it had ended
@@ -177,8 +228,9 @@ fn failure(outcome: &engine::Outcome) -> Option<Failure> {
 
 /// What the end of a job brings with it: the last events, and its money.
 fn ended(job: &mut Job, at: OffsetDateTime, now: OffsetDateTime) -> Move {
-    let used = job.state.since().map_or(Usd::ZERO, |since| {
-        job.rate.for_millis((micros(at) - micros(since)) / 1_000)
+    let used = job.costs_from().map_or(Usd::ZERO, |from| {
+        job.rate
+            .for_millis((micros(at) - micros(from)).max(0) / 1_000)
     });
     let paid = used.min(job.hold);
     job.cost = Some(paid);
@@ -215,13 +267,9 @@ fn ended(job: &mut Job, at: OffsetDateTime, now: OffsetDateTime) -> Move {
             last,
             said(job, "billing.settled", "Settled", bill, "billing"),
         ],
-        transfers: ledger::settle(job.workspace, job.id, ONLY_HOLD, job.hold, paid),
-        resolution: (job.hold > Usd::ZERO).then_some(if paid > Usd::ZERO {
-            Resolution::Posted
-        } else {
-            Resolution::Voided
-        }),
+        settle: Some(paid),
         run: RunChange::End,
+        ..Move::default()
     }
 }
 
@@ -281,7 +329,7 @@ pub(super) fn said(
 }
 
 /// Reads the job, lets `decide` change it, and writes everything that follows.
-async fn change<F>(state: &State, id: JobId, decide: F) -> Result<Option<Job>, Error>
+pub(super) async fn change<F>(state: &State, id: JobId, decide: F) -> Result<Option<Job>, Error>
 where
     F: Fn(&mut Job, OffsetDateTime) -> Option<Move> + Clone + Send + Sync + 'static,
 {
@@ -298,12 +346,24 @@ where
                     workspace: job.workspace,
                     job: id,
                 });
+                if let Some(session) = job.spec.app {
+                    state.hub().publish(Change::App {
+                        workspace: job.workspace,
+                        session,
+                        job: id,
+                    });
+                }
                 if job.state.ended() || matches!(job.state, job::State::Queued) {
                     state.0.work.notify_one();
                 }
                 return Ok(Some(job));
             }
             Ok(None) => return Ok(None),
+            Err(store::Error::Overdrawn { .. }) => {
+                return Err(Error::InsufficientFunds(
+                    "That is more than the wallet has. Add funds.".into(),
+                ));
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -329,13 +389,11 @@ where
         return Ok(None);
     };
     table::update(conn, &mut job, &done.said).await?;
-    if let Some(how) = done.resolution {
-        let hold = ledger::hold_id(job.id, ONLY_HOLD);
-        if store::ledger::resolve_hold(conn, &hold, how, now).await? {
-            for transfer in &done.transfers {
-                store::ledger::transfer(conn, transfer, now).await?;
-            }
-        }
+    if let Some(amount) = done.hold {
+        hold(conn, &job, amount, now).await?;
+    }
+    if let Some(paid) = done.settle {
+        settle(conn, &job, paid, now).await?;
     }
     match done.run {
         RunChange::None => {}
@@ -346,5 +404,47 @@ where
         }
         RunChange::End => runs::ended(conn, id, attempt, now).await?,
     }
+    follow::follow(conn, &job, done.app, now).await?;
     Ok(Some(job))
+}
+
+/// Sets more aside for a job, under the next number.
+async fn hold(
+    conn: &mut Conn,
+    job: &Job,
+    amount: Usd,
+    now: OffsetDateTime,
+) -> Result<(), store::Error> {
+    let holds = store::ledger::holds(conn, job.id).await?;
+    let number = holds.last().map_or(FIRST_HOLD, |(last, _)| last + 1);
+    if let Some(hold) = ledger::hold(job.workspace, job.id, number, amount) {
+        store::ledger::transfer(conn, &hold, now).await?;
+    }
+    Ok(())
+}
+
+/// Pays out of the job's holds, the oldest first, and gives the rest back.
+async fn settle(
+    conn: &mut Conn,
+    job: &Job,
+    paid: Usd,
+    now: OffsetDateTime,
+) -> Result<(), store::Error> {
+    let mut left = paid;
+    for (number, held) in store::ledger::holds(conn, job.id).await? {
+        let part = left.min(held);
+        left = left.saturating_sub(part);
+        let how = if part > Usd::ZERO {
+            Resolution::Posted
+        } else {
+            Resolution::Voided
+        };
+        let hold = ledger::hold_id(job.id, number);
+        if store::ledger::resolve_hold(conn, &hold, how, now).await? {
+            for transfer in ledger::settle(job.workspace, job.id, number, held, part) {
+                store::ledger::transfer(conn, &transfer, now).await?;
+            }
+        }
+    }
+    Ok(())
 }

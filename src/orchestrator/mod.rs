@@ -1,4 +1,5 @@
 //! The orchestrator: use cases behind the HTTP contract of [`crate::api`].
+pub mod apps;
 mod auth;
 mod caller;
 mod content;
@@ -17,12 +18,13 @@ pub use error::Error;
 pub use hub::{Change, Hub};
 
 use crate::clock::Clock;
-use crate::domain::id::{Id, JobId};
+use crate::domain::id::{AppSessionId, Id, JobId};
 use crate::domain::money::Usd;
 use crate::engine::{Engine, Network};
 use crate::store::Store;
 use axum::Router;
 use std::collections::HashSet;
+use std::sync::OnceLock;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -35,6 +37,10 @@ pub struct Config {
     pub instance: String,
     /// Where people find the portal, without a slash at the end.
     pub public_url: String,
+    /// Where people find an app, with `*` for its label: `http://*.apps.localhost:8080`.
+    pub app_url: String,
+    /// Where volumes of apps lie, one directory per workspace and template.
+    pub volumes: std::path::PathBuf,
     /// Given once per workspace, when its owner's address is verified.
     pub welcome_credit: Usd,
     /// What an hour on the local node costs.
@@ -71,17 +77,23 @@ pub struct State(Arc<Shared>);
 struct Shared {
     store: Store,
     engine: Arc<dyn Engine>,
+    catalogue: apps::Catalogue,
+    gate: OnceLock<Arc<dyn apps::Gate>>,
     clock: Clock,
     config: Config,
     /// Codes are stored as HMACs under this key.
     master_key: [u8; 32],
     hub: Hub,
+    /// Who follows apps.
+    live: apps::Live,
     /// Told when a job has been queued or a slot has become free.
     work: Notify,
     /// Told when a mail has been queued.
     mail: Notify,
     /// Runs that a task of this process looks after.
     watched: Mutex<HashSet<(JobId, u32)>>,
+    /// Apps that a task of this process looks after.
+    kept: Mutex<HashSet<AppSessionId>>,
     hashing: auth::Hashing,
     shutdown: CancellationToken,
 }
@@ -91,6 +103,7 @@ impl State {
     pub fn new(
         store: Store,
         engine: Arc<dyn Engine>,
+        catalogue: apps::Catalogue,
         clock: Clock,
         config: Config,
         master_key: [u8; 32],
@@ -99,13 +112,17 @@ impl State {
         Self(Arc::new(Shared {
             store,
             engine,
+            catalogue,
+            gate: OnceLock::new(),
             clock,
             config,
             master_key,
             hub: Hub::new(),
+            live: apps::Live::default(),
             work: Notify::new(),
             mail: Notify::new(),
             watched: Mutex::default(),
+            kept: Mutex::default(),
             hashing: auth::Hashing::new(),
             shutdown,
         }))
@@ -119,6 +136,21 @@ impl State {
     #[must_use]
     pub fn engine(&self) -> &Arc<dyn Engine> {
         &self.0.engine
+    }
+
+    #[must_use]
+    pub fn catalogue(&self) -> &apps::Catalogue {
+        &self.0.catalogue
+    }
+
+    /// Tells how services are asked whether they are ready; the first word counts.
+    pub fn reach_apps_through(&self, gate: Arc<dyn apps::Gate>) {
+        let _ = self.0.gate.set(gate);
+    }
+
+    #[must_use]
+    pub fn gate(&self) -> Option<&Arc<dyn apps::Gate>> {
+        self.0.gate.get()
     }
 
     #[must_use]
@@ -157,6 +189,7 @@ pub fn router(state: State) -> Router {
         .merge(auth::routes())
         .merge(jobs::routes())
         .merge(drafts::routes())
-        .merge(overview::routes());
+        .merge(overview::routes())
+        .merge(apps::routes());
     route::closed(routes).with_state(state)
 }

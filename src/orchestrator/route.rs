@@ -1,6 +1,6 @@
 //! Ties a handler to the endpoint that its signature names.
 use super::{Caller, Error, State};
-use crate::api::{Endpoint, Origin};
+use crate::api::{Access, Endpoint, Origin};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
@@ -228,12 +228,26 @@ where
                           caller: Result<Caller, Error>,
                           call: Result<Call<E>, Error>| {
         let reply = match (caller, call) {
-            (Ok(caller), Ok(call)) => handler(Cx { state, caller }, call).await,
-            (Err(error), _) | (_, Err(error)) => Err(error),
+            (Ok(caller), call) => match (admit(&caller, E::ACCESS), call) {
+                (Ok(()), Ok(call)) => handler(Cx { state, caller }, call).await,
+                (Err(error), _) | (_, Err(error)) => Err(error),
+            },
+            (Err(error), _) => Err(error),
         };
         answer(reply)
     };
     Router::new().route(path, on_method(filter::<E>(), run))
+}
+
+/// Keeps everyone else out of what only operators may call.
+pub(super) fn admit(caller: &Caller, access: Access) -> Result<(), Error> {
+    if access == Access::Operator && !caller.operator {
+        return Err(Error::Forbidden {
+            code: "FORBIDDEN",
+            message: "Only an operator of this installation may see this.".into(),
+        });
+    }
+    Ok(())
 }
 
 /// The same routes, with an answer in JSON for every path below `/v1` and `/auth`

@@ -1,7 +1,9 @@
 //! The command line. Flags are texts here, so that a value is checked in one
 //! place wherever it comes from; their documentation is the settings' own.
+use crate::apps::App;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// Jobs and apps on GPUs: a portal, an orchestrator and engines in one program.
 ///
@@ -29,6 +31,52 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Serve an app on loopback; the host engine starts this program so, from a template
+    #[command(hide = true)]
+    App {
+        #[command(subcommand)]
+        app: BuiltIn,
+    },
+}
+
+/// An app of our own.
+#[derive(Debug, Clone, Subcommand, PartialEq, Eq)]
+pub enum BuiltIn {
+    /// Browse the files of a folder
+    Files {
+        /// The folder; made if it is not there
+        #[arg(long, value_name = "DIR")]
+        root: PathBuf,
+        #[arg(long, default_value_t = 8000)]
+        port: u16,
+    },
+    /// A shell in the browser, with a monitor beside it
+    Console {
+        /// Where the shell begins; made if it is not there
+        #[arg(long, value_name = "DIR")]
+        root: PathBuf,
+        #[arg(long, default_value_t = 8000)]
+        port: u16,
+        #[arg(long, default_value_t = 8001)]
+        monitor_port: u16,
+    },
+}
+
+impl From<BuiltIn> for App {
+    fn from(app: BuiltIn) -> Self {
+        match app {
+            BuiltIn::Files { root, port } => Self::Files { root, port },
+            BuiltIn::Console {
+                root,
+                port,
+                monitor_port,
+            } => Self::Console {
+                root,
+                port,
+                monitor_port,
+            },
+        }
+    }
 }
 
 /// One field for each setting. Read with [`super::Settings::load`], not from here.

@@ -2,7 +2,7 @@
 use super::{Conn, Error, corrupt};
 use crate::clock::{from_micros, micros};
 use crate::domain::account::Role;
-use crate::domain::id::{AccountId, WorkspaceId};
+use crate::domain::id::{AccountId, AppSessionId, WorkspaceId};
 use time::OffsetDateTime;
 
 /// An account as stored.
@@ -263,6 +263,24 @@ pub async fn home(conn: &mut Conn, account: AccountId) -> Result<Option<Workspac
     .fetch_optional(conn)
     .await?;
     row.map(Workspace::try_from).transpose()
+}
+
+/// Whether `account` is a member of the workspace that owns this app.
+pub async fn is_member_of_app(
+    conn: &mut Conn,
+    account: AccountId,
+    session: AppSessionId,
+) -> Result<bool, Error> {
+    let row: Option<(i64,)> = sqlx::query_as(
+        "SELECT CAST(1 AS BIGINT) FROM app_sessions s
+         JOIN memberships m ON m.workspace = s.workspace
+         WHERE s.id = $1 AND m.account = $2",
+    )
+    .bind(session.to_string())
+    .bind(account.to_string())
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.is_some())
 }
 
 /// Reads roles as they are stored.

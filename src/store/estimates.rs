@@ -83,6 +83,20 @@ pub async fn newest(
     row.map(Estimate::try_from).transpose()
 }
 
+/// An estimate of this workspace; another's is as missing as none.
+pub async fn find(
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    id: EstimateId,
+) -> Result<Option<Estimate>, Error> {
+    let row = sqlx::query_as::<_, Row>("SELECT * FROM estimates WHERE id = $1 AND workspace = $2")
+        .bind(id.to_string())
+        .bind(workspace.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.map(Estimate::try_from).transpose()
+}
+
 /// Removes what expired before `before`.
 pub async fn sweep(conn: &mut Conn, before: OffsetDateTime) -> Result<u64, Error> {
     let swept = sqlx::query("DELETE FROM estimates WHERE expires_at < $1")

@@ -1,8 +1,8 @@
 //! Money: accounts whose sums a `CHECK` keeps from going negative, and transfers
 //! that are written once and stay.
-use super::{Conn, Error};
+use super::{Conn, Error, corrupt};
 use crate::clock::micros;
-use crate::domain::id::WorkspaceId;
+use crate::domain::id::{JobId, WorkspaceId};
 use crate::domain::ledger::{Account, Transfer};
 use crate::domain::money::Usd;
 use time::OffsetDateTime;
@@ -106,6 +106,24 @@ fn overdrawn(error: sqlx::Error, account: Account) -> Error {
         },
         error => error.into(),
     }
+}
+
+/// What was set aside for a job, by the number of each hold, oldest first.
+pub async fn holds(conn: &mut Conn, job: JobId) -> Result<Vec<(u32, Usd)>, Error> {
+    let rows = sqlx::query_as::<_, (String, i64)>(
+        "SELECT id, amount FROM transfers WHERE about = $1 AND kind = 'hold'",
+    )
+    .bind(job.to_string())
+    .fetch_all(conn)
+    .await?;
+    let mut holds = Vec::with_capacity(rows.len());
+    for (id, amount) in rows {
+        let number = id.rsplit(':').next().and_then(|number| number.parse().ok());
+        let number = number.ok_or_else(|| corrupt("transfers", &id, "the number of a hold"))?;
+        holds.push((number, Usd::from_micros(amount)));
+    }
+    holds.sort_unstable_by_key(|(number, _)| *number);
+    Ok(holds)
 }
 
 /// Notes that a hold has ended. `false` if it had ended before: then whoever

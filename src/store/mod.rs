@@ -4,6 +4,7 @@
 //! chooses the transaction. [`Store::read`] gives a connection for reading;
 //! [`Store::write`] runs a whole transaction.
 pub mod accounts;
+pub mod apps;
 pub mod challenges;
 pub mod drafts;
 pub mod estimates;
@@ -179,4 +180,13 @@ pub(crate) fn corrupt(table: &'static str, id: &str, why: impl Into<String>) -> 
         id: id.to_owned(),
         why: why.into(),
     }
+}
+
+/// `$1, $2, …`: places for so many values; none of them is `NULL`, which nothing equals.
+fn places(count: usize) -> String {
+    if count == 0 {
+        return "NULL".into();
+    }
+    let places: Vec<String> = (1..=count).map(|n| format!("${n}")).collect();
+    places.join(", ")
 }

@@ -144,13 +144,20 @@ pub async fn delete(conn: &mut Conn, id: SessionId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends every session of an account, and says how many there were.
-pub async fn delete_all(conn: &mut Conn, account: AccountId) -> Result<u64, Error> {
-    let done = sqlx::query("DELETE FROM sessions WHERE account = $1")
-        .bind(account.to_string())
-        .execute(conn)
-        .await?;
-    Ok(done.rows_affected())
+/// Ends every session of an account, and says which there were.
+pub async fn delete_all(conn: &mut Conn, account: AccountId) -> Result<Vec<SessionId>, Error> {
+    let ended =
+        sqlx::query_scalar::<_, String>("DELETE FROM sessions WHERE account = $1 RETURNING id")
+            .bind(account.to_string())
+            .fetch_all(conn)
+            .await?;
+    ended
+        .into_iter()
+        .map(|id| {
+            id.parse()
+                .map_err(|_| corrupt("sessions", &id, "not a session id"))
+        })
+        .collect()
 }
 
 /// Removes sessions that ended before `now` or were not used since `idle_since`.

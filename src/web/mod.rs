@@ -1,4 +1,5 @@
 //! The portal: HTML for browsers, all data from the orchestrator's API.
+mod apps;
 pub mod assets;
 mod cookies;
 mod dashboard;
@@ -59,6 +60,7 @@ pub fn router(api: Client, config: Config) -> Router {
         .merge(nodes::routes())
         .merge(jobs::routes())
         .merge(submit::routes())
+        .merge(apps::routes())
         .fallback(missing)
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(portal.clone(), guard::same_origin))

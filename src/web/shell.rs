@@ -9,6 +9,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::sync::LazyLock;
@@ -24,18 +26,30 @@ pub(crate) enum Nav {
     Dashboard,
     Jobs,
     Submit,
+    Templates,
     Nodes,
+    /// Every launch of the installation, for its operators.
+    Board,
     /// A page that no link leads to.
     None,
 }
 
 impl Nav {
-    const LINKS: [(Self, &'static str, &'static str, &'static str); 4] = [
+    const LINKS: [(Self, &'static str, &'static str, &'static str); 6] = [
         (Self::Dashboard, "/portal", "home", "Dashboard"),
         (Self::Jobs, "/portal/jobs", "jobs", "Jobs"),
         (Self::Submit, "/portal/submit", "plus", "Submit job"),
+        (Self::Templates, "/portal/templates", "tpl", "Templates"),
         (Self::Nodes, "/portal/nodes", "node", "Nodes"),
+        (
+            Self::Board,
+            "/portal/operator/launches",
+            "sliders",
+            "Launches",
+        ),
     ];
+    /// How many of them the bar of small screens has room for.
+    const QUICK: usize = 4;
 }
 
 /// A whole document, still without its head. As a response it can carry any
@@ -44,6 +58,30 @@ impl Nav {
 pub(crate) struct Page {
     title: String,
     body: Markup,
+}
+
+/// Where a page's own forms may go instead of here: the origin of an app, for the
+/// one page that leads there. Travels in the extensions of an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct FormTarget(pub(crate) String);
+
+/// Stands where the rest of a growing page comes.
+pub(crate) fn growing() -> Markup {
+    html! { span #growing hidden {} }
+}
+
+impl Page {
+    /// An answer whose [`growing`] part comes piece by piece.
+    pub(crate) fn around(self, pieces: Body) -> Response {
+        let mut response = pieces.into_response();
+        // Whatever holds an answer back until it is long would defeat this.
+        let unbuffered = HeaderValue::from_static("no");
+        response
+            .headers_mut()
+            .insert("x-accel-buffering", unbuffered);
+        response.extensions_mut().insert(self);
+        response
+    }
 }
 
 impl IntoResponse for Page {
@@ -69,6 +107,15 @@ pub(crate) fn page(viewer: &Viewer, title: &str, active: Nav, main: Markup) -> P
         (tabs(active))
         (account_menu(viewer))
     };
+    Page {
+        title: title.to_owned(),
+        body,
+    }
+}
+
+/// A page with nothing around it, on the way to somewhere else.
+pub(crate) fn plain(title: &str, main: Markup) -> Page {
+    let body = html! { main #main.plain { (main) } };
     Page {
         title: title.to_owned(),
         body,
@@ -114,14 +161,14 @@ fn rail(viewer: &Viewer, active: Nav) -> Markup {
             }
             ul.nav {
                 @for (link, href, icon, label) in Nav::LINKS {
-                    li {
+                    @if link != Nav::Board || session.operator { li {
                         a href=(href) aria-current=[current(link, active)] {
                             (ui::icon(icon)) (label)
                             @if link == Nav::Jobs && session.active_jobs > 0 {
                                 span.n { span.vh { ", active: " } (session.active_jobs) }
                             }
                         }
-                    }
+                    } }
                 }
             }
             (wallet(viewer))
@@ -166,7 +213,7 @@ fn role(viewer: &Viewer) -> &'static str {
 fn tabs(active: Nav) -> Markup {
     html! {
         nav.tabs aria-label="Quick" {
-            @for (link, href, icon, label) in Nav::LINKS {
+            @for (link, href, icon, label) in Nav::LINKS.into_iter().take(Nav::QUICK) {
                 @let label = match link { Nav::Dashboard => "Home", Nav::Submit => "Submit", _ => label };
                 a.go[link == Nav::Submit] href=(href) aria-current=[current(link, active)] { (ui::icon(icon)) (label) }
             }
@@ -208,14 +255,48 @@ pub(super) async fn dress(
         let html = document(&page, inline, said.as_deref()).into_string();
         let kind = HeaderValue::from_static("text/html; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        *response.body_mut() = Body::from(html);
+        let body = std::mem::take(response.body_mut());
+        *response.body_mut() = match html.split_once(&growing().into_string()) {
+            Some((before, after)) => around(before, body, after),
+            None => Body::from(html),
+        };
     }
     protect(
         response.headers_mut(),
         inline,
         portal.config.public_url.scheme() == "https",
     );
+    if let Some(FormTarget(origin)) = response.extensions_mut().remove::<FormTarget>() {
+        lead_to(response.headers_mut(), &origin);
+    }
     response
+}
+
+/// What is known of a document at once, then its pieces, then the rest of it.
+fn around(before: &str, pieces: Body, after: &str) -> Body {
+    let part = |html: &str| {
+        let html = Bytes::copy_from_slice(html.as_bytes());
+        futures_util::stream::once(async move { Ok(html) })
+    };
+    Body::from_stream(
+        part(before)
+            .chain(pieces.into_data_stream())
+            .chain(part(after)),
+    )
+}
+
+/// Lets the forms of this one answer go to `origin`, and nowhere else. It must be
+/// told where they come from, which `same-origin` would keep from it.
+fn lead_to(headers: &mut HeaderMap, origin: &str) {
+    let policy = headers.get(header::CONTENT_SECURITY_POLICY);
+    let policy = policy.and_then(|policy| policy.to_str().ok());
+    let policy =
+        policy.map(|policy| policy.replace("form-action 'self'", &format!("form-action {origin}")));
+    if let Some(Ok(policy)) = policy.map(HeaderValue::try_from) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    let origin_only = HeaderValue::from_static("strict-origin");
+    headers.insert(header::REFERRER_POLICY, origin_only);
 }
 
 fn document(page: &Page, inline: bool, said: Option<&str>) -> Markup {

@@ -17,10 +17,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "api", "domain", "store", "engine", "egress", "clock", "random",
         ],
     ),
+    (
+        "proxy",
+        &["api", "orchestrator", "engine", "domain", "clock", "random"],
+    ),
+    // They run inside sandboxes and know nothing of the grid.
+    ("apps", &["domain", "random"]),
     ("web", &["api", "client", "domain", "clock", "random"]),
     ("clock", &[]),
     ("random", &["domain"]),
-    ("settings", &["domain"]),
+    ("settings", &["apps", "domain"]),
     ("telemetry", &[]),
 ];
 

@@ -15,6 +15,8 @@ fn filled(pattern: &str) -> String {
     pattern
         .replace("{job}", &format!("job_{zeros}"))
         .replace("{draft}", &format!("draft_{zeros}"))
+        .replace("{session}", &format!("ts_{zeros}"))
+        .replace("{slug}", "nothing")
 }
 
 /// The same operation in the enveloped family, if it is in both.
@@ -36,8 +38,14 @@ fn operations() -> Vec<(Method, String, Access)> {
             paths.map(|path| (method.clone(), filled(&path), *access))
         })
         .collect();
-    for stream in [api::LOGS_LIVE, api::JOB_LIVE] {
-        all.push((Method::GET, filled(stream), Access::Session));
+    for (stream, access) in [
+        (api::LOGS_LIVE, Access::Session),
+        (api::JOB_LIVE, Access::Session),
+        (api::APP_EVENTS_LIVE, Access::Session),
+        (api::APP_LIVE, Access::Session),
+        (api::BOARD_LIVE, Access::Operator),
+    ] {
+        all.push((Method::GET, filled(stream), access));
     }
     all
 }
@@ -52,12 +60,15 @@ fn is_problem(body: &Value) {
 #[tokio::test]
 async fn every_operation_is_there_and_closed_to_strangers() {
     let grid = Grid::start();
+    // The first account of an installation on loopback operates it; the second is
+    // like any other.
+    grid.sign_up("operator@example.org").await;
     let ada = grid.sign_up("ada@example.org").await;
     let all = operations();
     assert_eq!(
         all.len(),
-        api::ALL.len() + 6 + 2,
-        "six twins and two streams"
+        api::ALL.len() + 6 + 5,
+        "six twins and five streams"
     );
     for (method, path, access) in all {
         let what = format!("{method} {path}");
@@ -95,6 +106,14 @@ async fn every_operation_is_there_and_closed_to_strangers() {
         assert_ne!(known.status, 405, "{what}");
         assert!(!known.status.is_server_error(), "{what}: {}", known.body);
         assert!(known.body.is_object(), "{what}: {}", known.body);
+        if access == Access::Operator {
+            assert_eq!(known.status, 403, "{what}: {}", known.body);
+            assert_eq!(known.text("/error/code"), "FORBIDDEN", "{what}");
+            let message = known.text("/message");
+            assert!(message.contains("operator"), "{what}: {message}");
+            continue;
+        }
+        assert_ne!(known.status, 403, "{what}: {}", known.body);
         if known.status == 404 {
             let message = known.text("/message");
             assert!(

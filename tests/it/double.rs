@@ -33,11 +33,15 @@ pub(crate) struct Sent {
     pub(crate) call: String,
     pub(crate) body: Value,
     pub(crate) origin: Option<Origin>,
+    /// Its idempotency key.
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Clone, Default)]
 pub(crate) struct Double {
     replies: Arc<Mutex<HashMap<String, (StatusCode, Value)>>>,
+    /// What is streamed before the end.
+    streams: Arc<Mutex<HashMap<String, Vec<Value>>>>,
     sent: Arc<Mutex<Vec<Sent>>>,
 }
 
@@ -83,6 +87,13 @@ impl Double {
         replies.insert(call.to_owned(), (status, body));
     }
 
+    /// Streams `messages` and ends.
+    pub(crate) fn stream(&self, call: &str, messages: &[impl serde::Serialize]) {
+        let messages = messages.iter().map(|message| json!(message)).collect();
+        let mut streams = self.streams.lock().expect("no panic");
+        streams.insert(call.to_owned(), messages);
+    }
+
     pub(crate) fn refuse(
         &self,
         call: &str,
@@ -113,8 +124,11 @@ impl Double {
 
     async fn answer(&self, request: Request) -> Response {
         let call = format!("{} {}", request.method(), request.uri().path());
+        let exactly = format!("{} {}", request.method(), request.uri());
         let authorization = request.headers().get(header::AUTHORIZATION).cloned();
         let origin = request.extensions().get::<Origin>().cloned();
+        let key = request.headers().get("idempotency-key");
+        let key = key.and_then(|key| Some(key.to_str().ok()?.to_owned()));
         let body = request
             .into_body()
             .collect()
@@ -126,13 +140,24 @@ impl Double {
             call: call.clone(),
             body,
             origin,
+            key,
         });
         let guarded = !call.contains(" /auth/") || call == "GET /auth/session";
         if guarded && !good {
             let problem = Problem::new("UNAUTHORIZED", "Sign in.", BTreeMap::new());
             return (StatusCode::UNAUTHORIZED, axum::Json(problem)).into_response();
         }
-        let reply = self.replies.lock().expect("no panic").get(&call).cloned();
+        let stream = self.streams.lock().expect("no panic").get(&call).cloned();
+        if let Some(messages) = stream {
+            let said = messages
+                .iter()
+                .map(|message| format!("data: {message}\n\n"));
+            let kind = [(header::CONTENT_TYPE, "text/event-stream")];
+            return (kind, said.collect::<String>()).into_response();
+        }
+        let replies = self.replies.lock().expect("no panic");
+        let reply = replies.get(&exactly).or(replies.get(&call)).cloned();
+        drop(replies);
         match reply {
             Some((status, body)) => (status, axum::Json(body)).into_response(),
             None => StatusCode::NOT_FOUND.into_response(),
@@ -237,6 +262,7 @@ pub(crate) fn job(
             cost_usd: cost,
         },
         warnings: Vec::new(),
+        app_session_id: None,
         last_event: 3,
     }
 }

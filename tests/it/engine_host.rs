@@ -1,12 +1,13 @@
 //! The host engine through its trait, against the real binary.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod apps;
 mod ends;
 mod output;
 mod upkeep;
 mod walls;
 
 use futures_util::StreamExt as _;
-use junglegrid::engine::host::{Config, HostEngine};
+use junglegrid::engine::host::{Config, HostEngine, PRIVATE_PORTS};
 use junglegrid::engine::{
     Cursor, End, Engine, Error, Handle, LogLine, Network, Outcome, RunKey, RunSpec, Status, Stream,
 };
@@ -154,6 +155,9 @@ fn command(argv: &[&str]) -> RunSpec {
         time_limit: DEADLINE,
         grace: DEADLINE,
         network: Network::None,
+        mounts: Vec::new(),
+        user_key: None,
+        shm_bytes: 64 << 20,
         log_limit_bytes: 4 << 20,
     }
 }

@@ -55,8 +55,13 @@ impl Grid {
 
     /// With these flags.
     pub(crate) fn with(flags: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), flags)
+    }
+
+    /// In a folder whose `data` may hold something already.
+    pub(crate) fn start_in(dir: tempfile::TempDir, flags: &[&str]) -> Self {
         let grid = Self {
-            dir: tempfile::tempdir().unwrap(),
+            dir,
             flags: flags.iter().map(ToString::to_string).collect(),
             http: junglegrid::egress::http().unwrap(),
             server: Mutex::default(),

@@ -9,6 +9,7 @@ use junglegrid::api::Origin;
 use junglegrid::clock::Clock;
 use junglegrid::domain::money::Usd;
 use junglegrid::engine::{self, Cursor, Engine, Event, Handle, LogLine, Network, Node, RunKey};
+use junglegrid::orchestrator::apps::Catalogue;
 use junglegrid::orchestrator::{Config, State, router};
 use junglegrid::store::Store;
 use serde_json::{Value, json};
@@ -64,12 +65,25 @@ impl TestApi {
         engine: Arc<dyn Engine>,
         change: impl FnOnce(&mut Config),
     ) -> Self {
+        let catalogue = Catalogue::load(None).unwrap();
+        let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
+        Self::again(store, Arc::new(dir), engine, (catalogue, clock), change)
+    }
+
+    /// On what an earlier one has left.
+    pub(crate) fn again(
+        store: Store,
+        dir: Arc<tempfile::TempDir>,
+        engine: Arc<dyn Engine>,
+        (catalogue, clock): (Catalogue, Clock),
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = config();
         change(&mut config);
-        let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
         let state = State::new(
             store,
             engine,
+            catalogue,
             clock.clone(),
             config,
             [7; 32],
@@ -80,7 +94,7 @@ impl TestApi {
             state,
             clock,
             ip: [192, 0, 2, 1].into(),
-            dir: Arc::new(dir),
+            dir,
         }
     }
 
@@ -238,6 +252,8 @@ pub(crate) fn config() -> Config {
     Config {
         instance: "test".into(),
         public_url: "http://localhost:8080".into(),
+        app_url: "http://*.apps.localhost:8080".into(),
+        volumes: std::path::PathBuf::from("/nonexistent/volumes"),
         welcome_credit: Usd::from_micros(5_000_000),
         hourly_rate: Usd::from_micros(120_000),
         slots: 2,
@@ -326,6 +342,9 @@ impl Engine for NoEngine {
         stream::empty().boxed()
     }
     async fn stop(&self, _: &Handle) -> engine::Result<()> {
+        Err(engine::Error::NotFound)
+    }
+    async fn connect(&self, _: &Handle, _: u16) -> engine::Result<Box<dyn engine::Connection>> {
         Err(engine::Error::NotFound)
     }
     fn workspace(&self, _: &Handle) -> Option<PathBuf> {

@@ -4,9 +4,13 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop there and then"
 )]
+mod apps;
+mod apps_double;
+mod apps_view;
 mod architecture;
 mod auth;
 mod budget;
+mod built_in_apps;
 mod contract;
 mod data_dir;
 mod double;
@@ -20,12 +24,17 @@ mod mail;
 mod malformed;
 mod plans;
 mod portal;
+mod portal_apps;
 mod portal_jobs;
 mod portal_submit;
+mod proxy;
+mod proxy_hostile;
 #[expect(dead_code, reason = "the tests in a browser share it")]
 #[path = "../support/server.rs"]
 mod server;
+mod site;
 mod store;
 mod store_jobs;
 mod stub;
+mod templates;
 mod wire;

@@ -1,5 +1,6 @@
 //! Hot statements use an index, and nothing is sorted that comes sorted.
 use crate::harness::TestApi;
+use junglegrid::store::apps;
 use junglegrid::store::jobs::{self, events, logs, queries};
 use junglegrid::store::{Store, sessions};
 use sqlx::Row as _;
@@ -42,6 +43,11 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
         ),
         ("a bearer", sessions::BEARER, "sqlite_autoindex_sessions_2 "),
         ("a session", sessions::DESCRIBE, "jobs_by_workspace_status "),
+        (
+            "what is usual",
+            apps::queries::SAMPLES,
+            "app_sessions_by_template ",
+        ),
     ] {
         let steps = plan(api.state.store(), statement).await;
         println!("{what}: {steps:#?}");

@@ -72,6 +72,7 @@ fn job((account, workspace): (AccountId, WorkspaceId), n: i64) -> Job {
             time_limit_seconds: 60,
             expected_artifacts: Vec::new(),
             notices: Vec::new(),
+            app: None,
             metadata: None,
         },
         likeness: "like".into(),
@@ -87,6 +88,7 @@ fn job((account, workspace): (AccountId, WorkspaceId), n: i64) -> Job {
         rate: Usd::from_micros(120_000),
         hold: Usd::from_micros(2_000),
         cost: None,
+        billed_from: None,
         quote: Quote {
             cost_low: Usd::ZERO,
             cost_high: Usd::ZERO,

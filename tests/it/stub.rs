@@ -149,6 +149,9 @@ impl Engine for Machine {
     async fn stop(&self, _: &Handle) -> engine::Result<()> {
         Ok(())
     }
+    async fn connect(&self, _: &Handle, _: u16) -> engine::Result<Box<dyn engine::Connection>> {
+        Err(engine::Error::NotFound)
+    }
     fn workspace(&self, _: &Handle) -> Option<PathBuf> {
         None
     }

@@ -191,6 +191,7 @@ fn job(id: JobId, workspace: WorkspaceId, account: AccountId, at: time::OffsetDa
             time_limit_seconds: 3_600,
             expected_artifacts: Vec::new(),
             notices: Vec::new(),
+            app: None,
             metadata: None,
         },
         likeness: "0".repeat(64),
@@ -206,6 +207,7 @@ fn job(id: JobId, workspace: WorkspaceId, account: AccountId, at: time::OffsetDa
         rate: Usd::from_micros(120_000),
         hold: Usd::from_micros(120_000),
         cost: None,
+        billed_from: None,
         quote: Quote {
             cost_low: Usd::ZERO,
             cost_high: Usd::from_micros(120_000),

@@ -38,15 +38,18 @@ impl Default for BodyLimits {
 }
 
 impl BodyLimits {
-    /// The default for the portal; for apps 1 GiB in as long as it takes.
+    /// The default for the portal. What people send to their own apps is between
+    /// them: models of many gigabytes, read as slowly as the app likes. The proxy
+    /// reads nothing from strangers.
     #[must_use]
     pub fn of(site: &Site, _: &Parts) -> Self {
         match site {
             Site::Portal => Self::default(),
             Site::App(_) => Self {
-                bytes: 1024 * 1024 * 1024,
+                bytes: u64::MAX,
                 total: None,
-                ..Self::default()
+                rate: 1,
+                patience: Duration::from_hours(24),
             },
         }
     }

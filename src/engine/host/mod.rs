@@ -2,21 +2,24 @@
 //! server only writes orders and reads files: each run is watched by a process
 //! of its own, the [`shim`], which goes on when the server is replaced.
 mod changes;
+mod connect;
 mod frame;
 mod logs;
+mod order;
 mod probe;
 mod record;
 mod runs;
 pub mod shim;
 
 use super::{
-    Cursor, Engine, Error, Event, Handle, LogLine, Network, Node, Protection, Result, RunKey,
+    Connection, Cursor, Engine, Error, Event, Handle, LogLine, Node, Protection, Result, RunKey,
     RunSpec, Status,
 };
 use async_trait::async_trait;
 use changes::Changes;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use logs::blocking;
+use order::order;
 use record::Order;
 use runs::{Runs, unavailable};
 use std::fs::File;
@@ -29,9 +32,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OnceCell;
 use tokio_stream::wrappers::BroadcastStream;
 
-/// Users of runs are taken from a range that no system hands out otherwise.
-const FIRST_USER: u32 = 1_900_000_000;
-const USERS: u64 = 100_000_000;
+/// The protection without which no port of a run can be reached, because nothing
+/// would keep anybody else from reaching it.
+pub const PRIVATE_PORTS: &str = "private ports";
 
 /// What the engine must know about the machine.
 #[derive(Debug, Clone)]
@@ -52,6 +55,10 @@ pub struct Config {
     /// Directories that no run may see even if they lie in readable ones, such
     /// as the data directory. They must exist.
     pub hidden: Vec<PathBuf>,
+    /// Where the runs and the directories that they are shown lie, as given.
+    data_given: PathBuf,
+    /// The same without links.
+    data: PathBuf,
 }
 
 impl Config {
@@ -61,6 +68,8 @@ impl Config {
         let node = nix::unistd::gethostname()
             .ok()
             .and_then(|name| name.into_string().ok());
+        let given = std::path::absolute(&runs_dir).unwrap_or_else(|_| runs_dir.clone());
+        let data = given.parent().unwrap_or(&given).to_owned();
         Self {
             // Stays the running binary when its file is replaced by a newer one.
             exe: PathBuf::from("/proc/self/exe"),
@@ -76,6 +85,8 @@ impl Config {
             .map(PathBuf::from)
             .into(),
             hidden: Vec::new(),
+            data_given: data.clone(),
+            data,
         }
     }
 }
@@ -108,6 +119,8 @@ impl HostEngine {
             config.node.clone(),
         )?;
         runs.root().clone_into(&mut config.runs_dir);
+        let data = runs.root().parent().unwrap_or(runs.root());
+        data.clone_into(&mut config.data);
         config.hidden.push(config.runs_dir.clone());
         for hidden in &mut config.hidden {
             *hidden = hidden.canonicalize()?;
@@ -278,6 +291,10 @@ impl Engine for HostEngine {
         blocking(move || runs.stop(&handle)).await
     }
 
+    async fn connect(&self, handle: &Handle, port: u16) -> Result<Box<dyn Connection>> {
+        connect::connect(&self.runs, handle, port).await
+    }
+
     fn workspace(&self, handle: &Handle) -> Option<PathBuf> {
         let workspace = self.runs.path(handle).ok()?.join(record::WORKSPACE);
         workspace.is_dir().then_some(workspace)
@@ -287,57 +304,6 @@ impl Engine for HostEngine {
         let (runs, handle) = (self.runs.clone(), handle.clone());
         blocking(move || runs.forget(&handle)).await
     }
-}
-
-fn order(config: &Config, handle: &Handle, spec: &RunSpec) -> Result<Order> {
-    let refuse = |why: &str| Err(Error::Refused(why.to_owned()));
-    if spec.argv.first().is_none_or(String::is_empty) {
-        return refuse("there is no command to run");
-    }
-    if spec
-        .argv
-        .iter()
-        .chain(spec.env.keys())
-        .chain(spec.env.values())
-        .any(|text| text.contains('\0'))
-    {
-        return refuse("the command or its environment contains a zero byte");
-    }
-    if spec
-        .env
-        .keys()
-        .any(|name| name.is_empty() || name.contains('='))
-    {
-        return refuse("an environment variable has no usable name");
-    }
-    // The same in every process, and different in every installation.
-    let place = format!("{}/{}", config.runs_dir.display(), handle.0);
-    let number = place.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let millis =
-        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    Ok(Order {
-        argv: spec.argv.clone(),
-        env: spec
-            .env
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-        uid: FIRST_USER + u32::try_from(number % USERS).expect("below the number of users"),
-        cpus: spec.cpus,
-        memory_bytes: spec.memory_bytes,
-        processes: spec.processes,
-        disk_bytes: spec.disk_bytes,
-        // A year is for ever, and can be added to any point in time.
-        time_limit_ms: millis(spec.time_limit).min(365 * 24 * 3_600_000),
-        grace_ms: millis(spec.grace).min(24 * 3_600_000),
-        host_network: spec.network == Network::Host,
-        log_limit_bytes: spec.log_limit_bytes,
-        readable: config.readable.clone(),
-        hidden: config.hidden.clone(),
-        group: format!("{number:016x}"),
-    })
 }
 
 /// Starts a shim that holds `lock` from its first instant.

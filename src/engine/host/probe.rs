@@ -2,7 +2,7 @@
 //! command that does nothing in exactly the way that runs are confined.
 use super::record::{self, Exit, Order, State};
 use super::runs::erase;
-use super::{Config, order, spawn};
+use super::{Config, PRIVATE_PORTS, order, spawn};
 use crate::engine::{Handle, Network, Protection, RunSpec};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(super) const PREFIX: &str = ".probe-";
 
 /// Every protection that is reported, present or not.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "user",
     "user namespace",
     "process namespace",
@@ -24,6 +24,7 @@ const NAMES: [&str; 14] = [
     "host name",
     "network namespace",
     "loopback",
+    PRIVATE_PORTS,
     "file system",
     "landlock",
     "no new privileges",
@@ -102,6 +103,9 @@ fn nothing() -> RunSpec {
         time_limit: Duration::from_secs(20),
         grace: Duration::ZERO,
         network: Network::None,
+        mounts: Vec::new(),
+        user_key: None,
+        shm_bytes: 16 << 20,
         log_limit_bytes: 64 << 10,
     }
 }

@@ -20,14 +20,33 @@ pub(super) const EXIT: &str = "exit.json";
 pub(super) const STOP: &str = "stop";
 /// A fifo: any byte makes the shim look for [`STOP`].
 pub(super) const CONTROL: &str = "control";
+/// A socket: through it the shim passes connections to ports of the run.
+pub(super) const DOOR: &str = "app.sock";
 pub(super) const LOG: &str = "log";
 pub(super) const SHIM_LOG: &str = "shim.log";
 pub(super) const WORKSPACE: &str = "workspace";
+/// Where a run sees it.
+pub(super) const WORKSPACE_INSIDE: &str = "/workspace";
+/// Where a run sees this program, which is more than the system may have.
+pub(super) const BINARY: &str = "/run/junglegrid";
+/// A copy of this program, only where its own file has gone.
+pub(super) const PROGRAM: &str = "program";
 /// Where the shim mounts the root directory of the sandbox; empty otherwise.
 pub(super) const ROOT: &str = "root";
 
 /// Directories that the public contract promises in every workspace.
 pub(super) const FOLDERS: [&str; 3] = ["artifacts", "inputs", "scripts"];
+
+/// Users of runs are taken from a range that no system hands out otherwise.
+pub(super) const RUN_AS: u32 = 1_900_000_000;
+pub(super) const USERS: u32 = 100_000_000;
+
+/// A directory of the machine, and where the run sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Volume {
+    pub(super) host: PathBuf,
+    pub(super) inside: PathBuf,
+}
 
 /// What the server tells a shim, through its standard input: secrets in `env`
 /// never touch the disk.
@@ -37,6 +56,8 @@ pub(super) struct Order {
     pub(super) env: Vec<(String, String)>,
     /// Who the run becomes when the shim is root.
     pub(super) uid: u32,
+    /// Other runs may be the same user.
+    pub(super) shared_user: bool,
     pub(super) cpus: f32,
     pub(super) memory_bytes: u64,
     pub(super) processes: u32,
@@ -44,6 +65,9 @@ pub(super) struct Order {
     pub(super) time_limit_ms: u64,
     pub(super) grace_ms: u64,
     pub(super) host_network: bool,
+    /// What lies in another one comes after it.
+    pub(super) volumes: Vec<Volume>,
+    pub(super) shm_bytes: u64,
     pub(super) log_limit_bytes: u64,
     /// Directories of the machine that the run may read.
     pub(super) readable: Vec<PathBuf>,

@@ -13,7 +13,7 @@ mod registration;
 pub(super) use hashing::Hashing;
 
 use super::route::{self, Call, Cx};
-use super::{Error, State};
+use super::{Change, Error, State};
 use crate::api::accounts::{self as wire, Accepted, Credentials, SignedIn};
 use crate::api::{GetSession, Origin, SignIn, SignOut};
 use crate::domain::account::Email;
@@ -117,6 +117,7 @@ async fn sign_out(cx: Cx, _: Call<SignOut>) -> Result<Accepted, Error> {
             Box::pin(async move { Ok::<_, Error>(sessions::delete(conn, session).await?) })
         })
         .await?;
+    cx.hub().publish(Change::SignedOut { bearer: session });
     Ok(Accepted {
         message: "You are signed out.".into(),
     })

@@ -7,7 +7,7 @@ use crate::api::accounts::{Accepted, Reset, SignedIn};
 use crate::api::{ForgotPassword, ResetPassword};
 use crate::domain::account::{self, Email};
 use crate::orchestrator::route::Call;
-use crate::orchestrator::{Error, State};
+use crate::orchestrator::{Change, Error, State};
 use crate::store::challenges::Purpose;
 use crate::store::{accounts, mails, sessions};
 
@@ -66,7 +66,7 @@ pub(super) async fn reset(state: State, call: Call<ResetPassword>) -> Result<Sig
         ip: origin.ip,
     };
     let proof = codes::check(&state, &claim).await?;
-    let signed_in = state
+    let (signed_in, ended) = state
         .store()
         .write({
             let state = state.clone();
@@ -76,14 +76,18 @@ pub(super) async fn reset(state: State, call: Call<ResetPassword>) -> Result<Sig
                     if !accounts::set_password(conn, proof.account.id, &password_hash).await? {
                         return Err(codes::wrong());
                     }
-                    sessions::delete_all(conn, proof.account.id).await?;
+                    let ended = sessions::delete_all(conn, proof.account.id).await?;
                     let mail = Letter::PasswordChanged.to(&email, &state);
                     mails::insert(conn, &mail).await?;
-                    begin(conn, &state, &proof.account, &origin).await
+                    let signed_in = begin(conn, &state, &proof.account, &origin).await?;
+                    Ok::<_, Error>((signed_in, ended))
                 })
             }
         })
         .await?;
     state.0.mail.notify_one();
+    for bearer in ended {
+        state.hub().publish(Change::SignedOut { bearer });
+    }
     Ok(signed_in)
 }

@@ -101,7 +101,7 @@ impl Follower {
                 () = shutdown.cancelled() => return false,
                 // Whoever is slow to read the hub simply looks at the database.
                 change = self.changes.recv() => match change {
-                    Ok(change) if change.job() == self.id => return true,
+                    Ok(change) if change.job() == Some(self.id) => return true,
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => return true,
                     Err(RecvError::Closed) => return false,

@@ -14,7 +14,7 @@ use crate::domain::spec::WorkloadType;
 use crate::domain::text::is_invisible_order;
 use crate::store::Conn;
 use crate::store::jobs::queries::{self, Filter};
-use crate::store::jobs::{self as table, Job, events, runs};
+use crate::store::jobs::{self as table, Job, events};
 use axum::Router;
 use axum::routing::get as on_get;
 use std::time::Duration;
@@ -48,6 +48,7 @@ async fn submit(cx: Cx, call: Call<SubmitJob>) -> Result<wire::Submitted, Error>
             draft: None,
             rate: None,
             unestimated: false,
+            app: None,
         },
     )
     .await
@@ -192,13 +193,8 @@ async fn cancel(cx: Cx, call: Call<CancelJob>) -> Result<wire::Cancelled, Error>
         return Err(too_late(&before));
     }
     let changes = cx.hub().subscribe();
-    if let Some(job) = lifecycle::request_stop(&cx, id, reason).await?
-        && !job.state.ended()
-    {
-        let run = runs::find(&mut *cx.store().read().await?, id, job.attempt).await?;
-        if let Some(handle) = run.and_then(|run| run.handle) {
-            super::workers::observer::stop(&cx, id, handle).await;
-        }
+    if let Some(job) = lifecycle::request_stop(&cx, id, reason).await? {
+        super::workers::observer::stop_run(&cx, &job).await?;
     }
     let grace = cx.config().grace + Duration::from_secs(3);
     let wait = call
@@ -246,7 +242,7 @@ async fn wait_for_end(
         }
         let news = async {
             while let Ok(change) = changes.recv().await {
-                if change.job() == id {
+                if change.job() == Some(id) {
                     break;
                 }
             }
@@ -258,7 +254,7 @@ async fn wait_for_end(
 }
 
 /// One line of at most 500 characters.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     let text: String = text
         .chars()
         .map(|c| if is_invisible_order(c) { ' ' } else { c })

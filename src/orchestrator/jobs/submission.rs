@@ -1,4 +1,5 @@
 //! Lets a job in: screened, paid for, queued, once.
+use super::super::apps::launch::{self, App};
 use super::super::{Caller, Change, Error, State, estimates, lifecycle};
 use crate::api::jobs as wire;
 use crate::domain::estimate::{self, Quote, Range};
@@ -26,6 +27,8 @@ pub(in crate::orchestrator) struct Order {
     pub(in crate::orchestrator) rate: Option<Usd>,
     /// Whether it was accepted that nobody knows when it can start.
     pub(in crate::orchestrator) unestimated: bool,
+    /// The app that it runs, screened and quoted already.
+    pub(in crate::orchestrator) app: Option<App>,
 }
 
 /// Makes sure that the same request is carried out once.
@@ -67,28 +70,20 @@ pub(in crate::orchestrator) async fn submit(
     {
         return answer;
     }
-    let quote = match estimates::snapshot(state, caller.workspace, &order.spec).await {
-        Ok(snapshot) => {
-            let found = estimate::estimate(&order.spec, &snapshot);
-            if !found.can_submit() {
-                return Err(refusal(&found.checks));
-            }
-            found.quote()
-        }
-        // The scheduler rejects it later if it can never run.
-        Err(Error::Unavailable(_)) if order.unestimated => unknown(&order.spec, asked(state)),
-        Err(error) => return Err(error),
-    };
+    let quote = quote(state, caller, &order).await?;
     let now = state.now();
     let rate = order.rate.unwrap_or_else(|| asked(state));
     let once = order.once.clone();
     let mut job = new_job(state.id(), caller, &order, (rate, quote), now);
-    let funds = format!(
-        "The job can cost {} (its time limit of {}), which is more than the wallet has. {}",
-        job.hold,
-        estimate::said(i64::from(order.spec.time_limit_seconds)),
-        "Lower the time limit, or add funds.",
-    );
+    let funds = match &order.app {
+        Some(app) => app.too_dear(job.hold),
+        None => format!(
+            "The job can cost {} (its time limit of {}), which is more than the wallet has. {}",
+            job.hold,
+            estimate::said(i64::from(order.spec.time_limit_seconds)),
+            "Lower the time limit, or add funds.",
+        ),
+    };
     let done = state
         .store()
         .write(move |conn| {
@@ -104,6 +99,13 @@ pub(in crate::orchestrator) async fn submit(
                 workspace: job.workspace,
                 job: job.id,
             });
+            if let Some(session) = job.spec.app {
+                state.hub().publish(Change::App {
+                    workspace: job.workspace,
+                    session,
+                    job: job.id,
+                });
+            }
             state.0.work.notify_one();
             tracing::info!(job = %job.id, workspace = %job.workspace, "job queued");
             Ok(reply)
@@ -123,6 +125,10 @@ pub(in crate::orchestrator) async fn submit(
                 .await?
                 .unwrap_or_else(|| Err(Error::Unavailable("Try again.".into())))
         }
+        Err(Halt::Store(store::Error::Stale {
+            table: "app_sessions",
+            ..
+        })) => Err(Error::Unavailable("Try again.".into())),
         Err(Halt::Store(store::Error::Stale { .. })) => Err(Error::Conflict {
             code: "CONFLICT",
             message: "The draft has changed or was submitted meanwhile. Look at it again.".into(),
@@ -131,8 +137,27 @@ pub(in crate::orchestrator) async fn submit(
     }
 }
 
+/// What is promised of a job that can run here.
+async fn quote(state: &State, caller: &Caller, order: &Order) -> Result<Quote, Error> {
+    if let Some(app) = &order.app {
+        return Ok(app.quote.clone());
+    }
+    match estimates::snapshot(state, caller.workspace, &order.spec).await {
+        Ok(snapshot) => {
+            let found = estimate::estimate(&order.spec, &snapshot);
+            if !found.can_submit() {
+                return Err(refusal(&found.checks));
+            }
+            Ok(found.quote())
+        }
+        // The scheduler rejects it later if it can never run.
+        Err(Error::Unavailable(_)) if order.unestimated => Ok(unknown(&order.spec, asked(state))),
+        Err(error) => Err(error),
+    }
+}
+
 /// The first answer to a request with this key, if there was one.
-async fn earlier(
+pub(in crate::orchestrator) async fn earlier(
     conn: &mut Conn,
     caller: &Caller,
     once: &Once,
@@ -163,7 +188,7 @@ fn different_body() -> Error {
     }
 }
 
-fn refusal(checks: &[Check]) -> Error {
+pub(in crate::orchestrator) fn refusal(checks: &[Check]) -> Error {
     let blocked: Vec<_> = checks.iter().filter(|check| check.is_blocked()).collect();
     let message = blocked
         .first()
@@ -234,8 +259,12 @@ fn new_job(
         node: None,
         reason: None,
         rate,
-        hold: estimates::hold(&order.spec, rate),
+        hold: match &order.app {
+            Some(app) => app.hold,
+            None => estimates::hold(&order.spec, rate),
+        },
         cost: None,
+        billed_from: None,
         quote,
         created_at: now,
         updated_at: now,
@@ -270,7 +299,7 @@ async fn admit(
         .apply(Event::Admitted)
         .map_err(|impossible| Halt::Refused(Error::Internal(impossible.into())))?;
     job.queued_at = Some(now);
-    if let Some(hold) = ledger::hold(job.workspace, job.id, lifecycle::ONLY_HOLD, job.hold) {
+    if let Some(hold) = ledger::hold(job.workspace, job.id, lifecycle::FIRST_HOLD, job.hold) {
         store::ledger::transfer(conn, &hold, now).await?;
     }
     let set_aside = format!("{} set aside: the most that this job can cost.", job.hold);
@@ -291,6 +320,11 @@ async fn admit(
         ),
     ];
     table::insert(conn, job, &events).await?;
+    if let Some(app) = &order.app
+        && let Some(running) = launch::create(conn, job, app).await?
+    {
+        return Err(Halt::Refused(running));
+    }
     if let Some((draft, version)) = order.draft {
         drafts::submit(conn, draft, version, job.id).await?;
     }

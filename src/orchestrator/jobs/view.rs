@@ -92,13 +92,14 @@ pub(in crate::orchestrator) fn job(
         estimated_cost_max_usd: job.quote.cost_high,
         actual_cost_usd: job.cost,
         warnings: job.quote.warnings,
+        app_session_id: job.spec.app,
         last_event: job.last_event,
     }
 }
 
 /// What a job that has not ended has run up by `now`; never more than its hold.
 fn accrued(job: &Job, now: OffsetDateTime) -> Usd {
-    let Some(since) = job.state.since() else {
+    let Some(since) = job.costs_from() else {
         return Usd::ZERO;
     };
     job.rate

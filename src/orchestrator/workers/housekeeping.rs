@@ -1,8 +1,8 @@
 //! Compares the books with the world once in a while, and throws away what
 //! nobody needs any more.
 use super::super::{Error, State};
-use super::observer;
 use crate::engine::{self, Handle};
+use crate::store::apps::passes;
 use crate::store::jobs::runs::{self, Run};
 use crate::store::{self, drafts, estimates, idempotency};
 use time::Duration;
@@ -19,7 +19,7 @@ const ANSWERS_KEPT: Duration = Duration::days(7);
 ///
 /// If the database or the engine does not answer.
 pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
-    observer::adopt(state, tasks).await?;
+    super::take_up(state, tasks).await?;
     let now = state.now();
     let old = runs::forgettable(&mut *state.store().read().await?, now - RUNS_KEPT).await?;
     for run in old {
@@ -32,6 +32,7 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
                 drafts::sweep(conn, now).await?;
                 estimates::sweep(conn, now - ESTIMATES_KEPT).await?;
                 idempotency::sweep(conn, now - ANSWERS_KEPT).await?;
+                passes::sweep(conn, now).await?;
                 Ok::<_, store::Error>(())
             })
         })

@@ -1,12 +1,13 @@
 //! What goes on without anyone asking: placing jobs, watching runs, tidying up.
 //! Each loop is a `tick` that tests can call; this module owns the waiting.
+pub mod apps;
 pub mod housekeeping;
 pub mod mail;
 pub mod observer;
 pub mod scheduler;
 pub mod sweep;
 
-use super::State;
+use super::{Error, State};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
@@ -18,7 +19,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// Takes up what an earlier process left, and then works until shutdown.
 pub async fn run(state: State, tasks: TaskTracker) {
     loop {
-        match observer::adopt(&state, &tasks).await {
+        match take_up(&state, &tasks).await {
             Ok(adopted) => {
                 if adopted > 0 {
                     tracing::info!(adopted, "runs of an earlier process taken up");
@@ -54,6 +55,13 @@ pub async fn run(state: State, tasks: TaskTracker) {
             stop = pause(&state, wait) => if stop { return },
         }
     }
+}
+
+/// Looks after what lives from now on: runs, and the apps that some of them are.
+async fn take_up(state: &State, tasks: &TaskTracker) -> Result<usize, Error> {
+    let adopted = observer::adopt(state, tasks).await?;
+    apps::adopt(state, tasks).await?;
+    Ok(adopted)
 }
 
 /// Waits; `true` if it is time to stop.

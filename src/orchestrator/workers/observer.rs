@@ -3,9 +3,11 @@
 //!
 //! One task per live run. All that it knows is in the database or the engine, so
 //! it can die at any point and be begun again.
+use super::super::apps::run;
 use super::super::{Change, Error, State, lifecycle};
 use crate::domain::id::JobId;
 use crate::domain::job;
+use crate::domain::spec::HOST_IMAGE;
 use crate::engine::{
     self, Cursor, Engine, Handle, LogLine, Outcome, RunKey, RunSpec, Status, Stream,
 };
@@ -108,6 +110,19 @@ pub(in crate::orchestrator) async fn stop(state: &State, job: JobId, handle: Str
     }
 }
 
+/// The same, for a job that has just been asked to stop; nothing if the engine does
+/// not have it.
+pub(in crate::orchestrator) async fn stop_run(state: &State, job: &Job) -> Result<(), Error> {
+    if job.state.ended() {
+        return Ok(());
+    }
+    let run = runs::find(&mut *state.store().read().await?, job.id, job.attempt).await?;
+    if let Some(handle) = run.and_then(|run| run.handle) {
+        stop(state, job.id, handle).await;
+    }
+    Ok(())
+}
+
 /// From submission to the end. Returns when there is nothing left to do.
 async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Error> {
     let Some(job) = mine(state, id, attempt).await? else {
@@ -131,8 +146,20 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
     let mut started = false;
     let mut end = None;
     let mut status = engine.status(&handle).await;
+    let pulls = job.spec.image != HOST_IMAGE;
+    if !pulls {
+        run::handed_over(state, &job).await?;
+    }
     loop {
         match &status {
+            Ok(Status::Preparing { done, total, .. }) if pulls => {
+                let step = match total {
+                    Some(total) if done >= total => job::Phase::Starting,
+                    _ => job::Phase::PullingImage,
+                };
+                run::pulled(state, &job, *done, *total).await?;
+                lifecycle::preparing(state, id, step).await?;
+            }
             Ok(Status::Running { since, .. }) if !started => {
                 lifecycle::started(state, id, *since).await?;
                 started = true;
@@ -229,7 +256,9 @@ async fn submitted(
         run: id.to_string(),
         attempt,
     };
-    match engine.submit(&key, &spec(state, job)).await {
+    let mut spec = spec(state, job);
+    run::equip(state, job, &mut spec).await?;
+    match engine.submit(&key, &spec).await {
         Ok(handle) => {
             let text = handle.0.clone();
             state
@@ -241,8 +270,12 @@ async fn submitted(
             Ok(Some(handle))
         }
         Err(engine::Error::Unavailable(why)) => {
-            lifecycle::give_back(state, id, format!("The machine did not answer: {why}.")).await?;
-            Ok(None)
+            let said = format!("The machine did not answer: {why}.");
+            match lifecycle::give_back(state, id, said).await? {
+                Some(_) => Ok(None),
+                // It is to stop, and the machine may have taken it.
+                None => Err(Error::Unavailable(why)),
+            }
         }
         Err(error) => {
             let now = state.now();
@@ -264,6 +297,7 @@ async fn submitted(
 
 fn spec(state: &State, job: &Job) -> RunSpec {
     let resources = &job.spec.resources;
+    let memory_bytes = bytes(resources.memory_gb.unwrap_or(2.0));
     RunSpec {
         image: job.spec.image.clone(),
         argv: job.spec.argv.clone(),
@@ -271,12 +305,15 @@ fn spec(state: &State, job: &Job) -> RunSpec {
         cpus: resources.cpus.map_or(1.0, |cpus| {
             f32::from(u16::try_from(cpus).unwrap_or(u16::MAX))
         }),
-        memory_bytes: bytes(resources.memory_gb.unwrap_or(2.0)),
+        memory_bytes,
         processes: PROCESSES,
         disk_bytes: bytes(resources.disk_gb.unwrap_or(20.0)),
         time_limit: Duration::from_secs(u64::from(job.spec.time_limit_seconds)),
         grace: state.config().grace,
         network: state.config().network,
+        mounts: Vec::new(),
+        user_key: None,
+        shm_bytes: memory_bytes,
         log_limit_bytes: state.config().log_limit_bytes,
     }
 }
@@ -286,7 +323,7 @@ fn spec(state: &State, job: &Job) -> RunSpec {
     clippy::cast_sign_loss,
     reason = "checked to be positive and small"
 )]
-fn bytes(gigabytes: f64) -> u64 {
+pub(in crate::orchestrator) fn bytes(gigabytes: f64) -> u64 {
     (gigabytes * 1e9) as u64
 }
 

@@ -1,6 +1,6 @@
 //! Places queued jobs, first come first served among those that fit.
 use super::super::{Error, State, estimates, lifecycle};
-use super::observer;
+use super::{apps, observer};
 use crate::domain::routing;
 use crate::domain::routing::{Check, Snapshot};
 use crate::domain::spec::JobSpec;
@@ -45,6 +45,9 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
                 offer.free = offer.free.saturating_sub(1);
             }
             observer::watch(state, tasks, (placed.id, placed.attempt));
+            if let Some(session) = placed.spec.app {
+                apps::keep(state, tasks, session);
+            }
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What jobs print, numbered from 1 within each job without gaps.
 use crate::clock::{from_micros, micros};
 use crate::domain::id::JobId;
-use crate::store::{Conn, Error};
+use crate::store::{Conn, Error, corrupt, places};
 use sqlx::AssertSqlSafe;
 use std::fmt::Write as _;
 use time::OffsetDateTime;
@@ -135,6 +135,33 @@ pub async fn tail(
         .fetch_all(conn)
         .await?;
     Ok(rows.into_iter().rev().map(Line::from).collect())
+}
+
+/// The last `count` lines of each of these jobs, oldest first within each.
+pub async fn last_of(
+    conn: &mut Conn,
+    jobs: &[JobId],
+    count: i64,
+) -> Result<Vec<(JobId, String)>, Error> {
+    // Lines are numbered without gaps: these are found without sorting.
+    let sql = format!(
+        "SELECT l.job, l.message FROM jobs j
+         JOIN job_logs l ON l.job = j.id AND l.entry > j.last_log - ${}
+         WHERE j.id IN ({}) ORDER BY l.job, l.entry",
+        jobs.len() + 1,
+        places(jobs.len())
+    );
+    let mut query = sqlx::query_as::<_, (String, String)>(AssertSqlSafe(sql));
+    for job in jobs {
+        query = query.bind(job.to_string());
+    }
+    let rows = query.bind(count).fetch_all(conn).await?;
+    rows.into_iter()
+        .map(|(job, message)| {
+            let id = job.parse().map_err(|_| corrupt("job_logs", &job, "job"))?;
+            Ok((id, message))
+        })
+        .collect()
 }
 
 #[derive(Debug, sqlx::FromRow)]

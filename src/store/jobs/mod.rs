@@ -42,6 +42,8 @@ pub struct Job {
     pub rate: Usd,
     pub hold: Usd,
     pub cost: Option<Usd>,
+    /// From when on it costs, where that is not from its start.
+    pub billed_from: Option<OffsetDateTime>,
     pub quote: Quote,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
@@ -51,6 +53,17 @@ pub struct Job {
 }
 
 impl Job {
+    /// When it began to cost: an app does so when it is ready, any other job when
+    /// its command executes.
+    #[must_use]
+    pub const fn costs_from(&self) -> Option<OffsetDateTime> {
+        if self.spec.app.is_some() {
+            self.billed_from
+        } else {
+            self.state.since()
+        }
+    }
+
     /// The exit code of its command, if that is known.
     #[must_use]
     pub const fn exit_code(&self) -> Option<i32> {
@@ -118,8 +131,9 @@ pub async fn update(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result
         "UPDATE jobs SET status = $1, phase = $2, phase_since = $3, version = version + 1,
              last_event = $4, attempt = $5, engine = $6, node = $7, status_reason = $8,
              failure_code = $9, exit_code = $10, signal = $11, cost = $12, updated_at = $13,
-             queued_at = $14, assigned_at = $15, started_at = $16, completed_at = $17, ended = $18
-         WHERE id = $19 AND version = $20",
+             queued_at = $14, assigned_at = $15, started_at = $16, completed_at = $17, ended = $18,
+             hold = $19, billed_from = $20
+         WHERE id = $21 AND version = $22",
     )
     .bind(columns.status)
     .bind(columns.phase)
@@ -139,6 +153,8 @@ pub async fn update(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result
     .bind(job.state.since().map(micros))
     .bind(job.completed_at.map(micros))
     .bind(columns.ended)
+    .bind(job.hold.micros())
+    .bind(job.billed_from.map(micros))
     .bind(job.id.to_string())
     .bind(job.version)
     .execute(&mut *conn)

@@ -2,11 +2,12 @@
 use super::row::Row;
 use super::{Job, runs};
 use crate::clock::micros;
-use crate::domain::id::WorkspaceId;
+use crate::domain::id::{JobId, WorkspaceId};
 use crate::domain::ledger::Account;
 use crate::domain::money::Usd;
 use crate::store::ledger::Balance;
-use crate::store::{Conn, Error};
+use crate::store::{Conn, Error, places};
+use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 
 /// Which jobs of a workspace, and from where on.
@@ -64,6 +65,17 @@ fn pattern(text: &str) -> String {
         .replace('%', "!%")
         .replace('_', "!_");
     format!("%{escaped}%")
+}
+
+/// These jobs, whosever they are, in no particular order.
+pub async fn these(conn: &mut Conn, ids: &[JobId]) -> Result<Vec<Job>, Error> {
+    let sql = format!("SELECT * FROM jobs WHERE id IN ({})", places(ids.len()));
+    let mut query = sqlx::query_as::<_, Row>(AssertSqlSafe(sql));
+    for id in ids {
+        query = query.bind(id.to_string());
+    }
+    let rows = query.fetch_all(conn).await?;
+    rows.into_iter().map(Job::try_from).collect()
 }
 
 /// The statement behind the queue, for the test that looks at its plan.
@@ -159,7 +171,9 @@ pub async fn counts(
 pub async fn burn_rate(conn: &mut Conn, workspace: WorkspaceId) -> Result<Usd, Error> {
     let (sum,): (i64,) = sqlx::query_as(
         "SELECT CAST(COALESCE(SUM(rate), 0) AS BIGINT) FROM jobs
-         WHERE workspace = $1 AND status = 'running'",
+         WHERE workspace = $1 AND status = 'running'
+           AND (billed_from IS NOT NULL
+                OR NOT EXISTS (SELECT 1 FROM app_sessions a WHERE a.job = jobs.id))",
     )
     .bind(workspace.to_string())
     .fetch_one(conn)

@@ -5,6 +5,7 @@ use crate::domain::estimate::said;
 use crate::domain::id::JobId;
 use crate::domain::job::{Phase, Status};
 use crate::domain::routing::Relaxed;
+use crate::web::apps;
 use crate::web::ui;
 use crate::web::ui::job_row::{cost as cost_of, id_end, runtime, type_name};
 use maud::{Markup, html};
@@ -322,6 +323,9 @@ fn facts(job: &Job) -> Markup {
                     dt.full { "Command" } dd.full.mono hx-ignore { (text::visible(&job.command)) }
                 }
                 dt { "Type" } dd { (type_name(job.workload_type)) }
+                @if let Some(app) = job.app_session_id {
+                    dt { "App" } dd { a href=(apps::path(app)) { "Its session, with the way in" } }
+                }
                 @if let Some(node) = &job.assigned_node_id {
                     dt { "Machine" } dd hx-ignore { (text::visible(node)) @if let Some(engine) = &job.provider { " (" (text::visible(engine)) ")" } }
                 }

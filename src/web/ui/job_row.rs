@@ -60,7 +60,12 @@ fn job_row(job: &Job, now: OffsetDateTime) -> Row {
                 a href={ "/portal/jobs/" (job.id) } title=[title] { span hx-ignore { (job.name) } small { "…" (key) } }
             }
             td { (status_badge(job.status, job.phase)) }
-            td { (type_name(job.workload_type)) }
+            td {
+                @match job.app_session_id {
+                    Some(app) => { a href={ "/portal/templates/sessions/" (app) } { "App session" } }
+                    None => (type_name(job.workload_type)),
+                }
+            }
             td { @match &job.assigned_node_id { Some(node) => (node), None => (nothing("not placed yet")) } }
             td.num { @match runtime(job, now) { Some(seconds) => (duration(seconds)), None => (nothing("has not run")) } }
             td.num { (money(cost(job))) }

@@ -217,11 +217,11 @@ async fn a_server_that_is_killed() {
         return;
     };
     let engine = engine_on(Path::new(&directory));
-    let script = "while ! test -e go; do sleep 0.02; done; echo survived; exit 12";
-    engine
-        .submit(&key("survivor"), &shell(script))
-        .await
-        .unwrap();
+    let mut spec = apps::echo("survived", 8000);
+    let script = "perl \"$@\" & while ! test -e go; do sleep 0.02; done; echo survived; exit 12";
+    let shell = ["sh", "-c", script].map(String::from);
+    spec.argv.splice(..0, shell);
+    engine.submit(&key("survivor"), &spec).await.unwrap();
     std::future::pending::<()>().await;
 }
 
@@ -247,11 +247,16 @@ async fn a_run_goes_on_when_its_server_is_killed() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    host.says(&handle, "listening").await;
     server.kill().unwrap();
     server.wait().unwrap();
+    if !host.lacks(&[PRIVATE_PORTS]).await {
+        let said = apps::greeting(&host.engine, &handle, 8000).await;
+        assert_eq!(said, "survived\n");
+    }
     let workspace = host.engine.workspace(&handle).unwrap();
     fs::write(workspace.join("go"), "").unwrap();
     assert_eq!(host.end(&handle).await.outcome, Outcome::Exited(12));
     let lines = host.lines(&handle, true).await;
-    assert_eq!(texts(&lines, Stream::Out), ["survived"]);
+    assert_eq!(texts(&lines, Stream::Out), ["listening", "survived"]);
 }

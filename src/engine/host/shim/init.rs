@@ -1,6 +1,6 @@
 //! The first process of the sandbox: builds it from the inside, starts the
 //! command, reaps orphans, and takes the whole sandbox with it when it ends.
-use super::super::record::{Measure, Order};
+use super::super::record::{BINARY, Measure, Order};
 use super::groups::Groups;
 use super::root::{self, Place};
 use super::sandbox::{self, Owner, Walls};
@@ -117,7 +117,7 @@ fn confine(job: Job<'_>, groups: &mut Groups, tell: &mut impl FnMut(Report)) -> 
     groups.join();
     // Only hides the group's path; a machine without it loses nothing.
     let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP);
-    let place = root::enter(run, order, walls, owner.uid())?;
+    let place = root::enter(run, order, walls, owner)?;
     let mut measures = vec![place.measure.clone()];
     measures.extend(sandbox::limit(order, groups, walls));
     measures.push(match owner {
@@ -221,6 +221,9 @@ fn execute(
     let _ = prctl::set_dumpable(true);
     let _ = fs::write("/proc/self/oom_score_adj", "500");
     let name = &order.argv[0];
+    if let (BINARY, Some(why)) = (name.as_str(), &place.no_binary) {
+        return (127, format!("{name} cannot be executed here: {why}"));
+    }
     let environment = environment(order, place);
     let text = |text: &String| CString::new(text.as_str());
     let (Ok(argv), Ok(env)) = (

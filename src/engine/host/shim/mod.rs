@@ -4,6 +4,7 @@
 //!
 //! It is single-threaded throughout: a process that has left its process
 //! namespace can start no thread.
+mod door;
 mod groups;
 mod init;
 mod output;
@@ -11,7 +12,10 @@ mod root;
 mod rules;
 mod sandbox;
 mod sys;
+mod volumes;
 mod watch;
+
+pub(super) use door::receive;
 
 use super::record::{self, Exit, How, Order};
 use groups::Groups;

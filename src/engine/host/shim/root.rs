@@ -1,8 +1,8 @@
 //! A root directory of the run's own, in which nothing else of the machine
 //! exists: not hidden by rules, but absent.
-use super::super::record::{Measure, Order, ROOT, WORKSPACE};
-use super::sandbox::Walls;
-use super::sys;
+use super::super::record::{Measure, Order, ROOT, WORKSPACE, WORKSPACE_INSIDE};
+use super::sandbox::{Owner, Walls};
+use super::{sys, volumes};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::Uid;
@@ -55,6 +55,8 @@ pub(super) struct Place {
     pub(super) opened: File,
     pub(super) own_root: bool,
     pub(super) measure: Measure,
+    /// Why this program cannot be executed in it, if so.
+    pub(super) no_binary: Option<String>,
 }
 
 /// Gives the calling process a root directory that holds the system's programs
@@ -63,10 +65,11 @@ pub(super) struct Place {
 /// Must run in the first process of the sandbox: in the shim it would hide the
 /// run directory that the shim writes to, and `/proc` shows the namespace of
 /// whoever mounts it.
-pub(super) fn enter(run: &Path, order: &Order, walls: &Walls, user: Uid) -> io::Result<Place> {
-    let (workspace, measure) = match build(run, order, walls, user) {
+pub(super) fn enter(run: &Path, order: &Order, walls: &Walls, owner: Owner) -> io::Result<Place> {
+    let mut no_binary = Some("the run has no root directory of its own".to_owned());
+    let (workspace, measure) = match build(run, order, walls, owner, &mut no_binary) {
         Ok(()) => (
-            PathBuf::from("/workspace"),
+            PathBuf::from(WORKSPACE_INSIDE),
             Measure::new(
                 "file system",
                 true,
@@ -75,14 +78,26 @@ pub(super) fn enter(run: &Path, order: &Order, walls: &Walls, user: Uid) -> io::
         ),
         // What the kernel forbids here it forbids always, as the probe has told.
         // Any other failure is this run's alone: it must not weaken its walls.
-        Err((step, error)) if forbidden(&error) || !walls.own_processes => {
+        // Without the directories that it was promised it must not run at all.
+        Err((step, error))
+            if order.volumes.is_empty() && (forbidden(&error) || !walls.own_processes) =>
+        {
             let detail = format!("no root directory of its own: {step}: {error}");
             (
                 run.join(WORKSPACE),
                 Measure::new("file system", false, detail),
             )
         }
-        Err((step, error)) => return Err(io::Error::other(format!("{step}: {error}"))),
+        Err((step, error)) => {
+            let why = match order.volumes.first() {
+                Some(volume) if forbidden(&error) || !walls.own_processes => format!(
+                    "{} cannot be shown without a root directory of the run's own: ",
+                    volume.inside.display()
+                ),
+                Some(_) | None => String::new(),
+            };
+            return Err(io::Error::other(format!("{why}{step}: {error}")));
+        }
     };
     let opened = File::open(&workspace)?;
     nix::unistd::fchdir(&opened)?;
@@ -91,6 +106,7 @@ pub(super) fn enter(run: &Path, order: &Order, walls: &Walls, user: Uid) -> io::
         opened,
         own_root: measure.active,
         measure,
+        no_binary,
     })
 }
 
@@ -107,7 +123,13 @@ fn step<E: Into<io::Error>>(name: &str, result: Result<(), E>) -> Step {
     result.map_err(|error| (name.to_owned(), error.into()))
 }
 
-fn build(run: &Path, order: &Order, walls: &Walls, user: Uid) -> Step {
+fn build(
+    run: &Path,
+    order: &Order,
+    walls: &Walls,
+    owner: Owner,
+    no_binary: &mut Option<String>,
+) -> Step {
     if !walls.own_processes {
         return step(
             "mounting /proc",
@@ -122,8 +144,11 @@ fn build(run: &Path, order: &Order, walls: &Walls, user: Uid) -> Step {
         "mounting the root",
         mounted(&root, "tmpfs", PRIVATE, "mode=0755,size=16m"),
     )?;
-    step("writing /etc", configure(&root.join("etc"), order, user))?;
-    step("making /dev", devices(&root.join("dev"), &size))?;
+    step(
+        "writing /etc",
+        configure(&root.join("etc"), order, owner.uid()),
+    )?;
+    step("making /dev", devices(&root.join("dev"), order.shm_bytes))?;
     step(
         "mounting /proc",
         made(&root.join("proc"), "proc", PRIVATE | MsFlags::MS_NOEXEC, ""),
@@ -136,11 +161,14 @@ fn build(run: &Path, order: &Order, walls: &Walls, user: Uid) -> Step {
         "showing /workspace",
         show(
             &run.join(WORKSPACE),
-            &root.join("workspace"),
+            &inside(Path::new(WORKSPACE_INSIDE)),
             libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
         ),
     )?;
     step("making /run and /var", variable(&root))?;
+    *no_binary = volumes::show_binary(run, &root)
+        .err()
+        .map(|error| error.to_string());
     for directory in &order.readable {
         step(
             &format!("showing {}", directory.display()),
@@ -156,6 +184,12 @@ fn build(run: &Path, order: &Order, walls: &Walls, user: Uid) -> Step {
         step(
             "hiding the data directory",
             mounted(&directory, "tmpfs", PRIVATE | MsFlags::MS_RDONLY, "size=4k"),
+        )?;
+    }
+    for volume in &order.volumes {
+        step(
+            &format!("showing {}", volume.inside.display()),
+            volumes::show(&root, volume, owner.own()),
         )?;
     }
     step("changing the root", change(&root))
@@ -258,7 +292,7 @@ fn configure(etc: &Path, order: &Order, user: Uid) -> io::Result<()> {
     }
 }
 
-fn devices(dev: &Path, size: &str) -> io::Result<()> {
+fn devices(dev: &Path, shared_memory: u64) -> io::Result<()> {
     fs::create_dir(dev)?;
     for name in DEVICES {
         let node = dev.join(name);
@@ -279,7 +313,8 @@ fn devices(dev: &Path, size: &str) -> io::Result<()> {
     ] {
         symlink(Path::new("/proc/self").join(target), dev.join(link))?;
     }
-    made(&dev.join("shm"), "tmpfs", PRIVATE, size)?;
+    let size = format!("mode=1777,size={shared_memory}");
+    made(&dev.join("shm"), "tmpfs", PRIVATE, &size)?;
     // Terminals are a convenience; some containers refuse them.
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     if made(

@@ -1,6 +1,6 @@
 //! Landlock: the kernel's own list of what the run may touch, which holds even
 //! where a mount or a file mode would let it.
-use super::super::record::{Measure, Order};
+use super::super::record::{BINARY, Measure, Order};
 use super::root::Place;
 use super::sandbox::Walls;
 use landlock::{
@@ -70,6 +70,9 @@ fn allowed(order: &Order, walls: &Walls, place: &Place) -> Vec<(PathBuf, BitFlag
         );
         allowed.push(("/dev/shm".into(), all & !AccessFs::Execute));
         allowed.push(("/tmp".into(), all));
+        allowed.push((BINARY.into(), AccessFs::ReadFile | AccessFs::Execute));
+        let volumes = order.volumes.iter();
+        allowed.extend(volumes.map(|volume| (volume.inside.clone(), all)));
     } else {
         // The machine's own directories: only what everyone may see anyway.
         for name in [

@@ -1,5 +1,3 @@
-//! The walls around a run that the kernel builds by itself: namespaces, a user,
-//! resource limits. What the machine refuses is left out and told.
 //! The walls around a run: namespaces, a root directory of its own, a user of
 //! its own, resource limits. What the machine refuses is left out and told.
 use super::super::record::{FOLDERS, Measure, Order, WORKSPACE};
@@ -215,7 +213,9 @@ pub(super) fn limit(order: &Order, groups: &Groups, walls: &Walls) -> Vec<Measur
         ("fsize", Resource::RLIMIT_FSIZE, order.disk_bytes),
         ("nofile", Resource::RLIMIT_NOFILE, 65_536),
     ];
-    if walls.own_count {
+    // Other runs of the same user would count, so it is left to the control
+    // group if there is one.
+    if walls.own_count && !(order.shared_user && groups.processes.active()) {
         limits.push((
             "nproc",
             Resource::RLIMIT_NPROC,

@@ -1,8 +1,10 @@
 //! The system calls that have no safe form. Everything `unsafe` is here; the
 //! shim is single-threaded, which is what most of it rests on.
 use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::unistd::{ForkResult, Pid};
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -82,10 +84,20 @@ pub(super) fn loopback_up() -> io::Result<()> {
 }
 
 /// Takes rights from a mount and all mounts below it.
-#[expect(unsafe_code, reason = "mount_setattr")]
 pub(super) fn restrict_mount(path: &Path, attributes: u64) -> io::Result<()> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    let flags = libc::AT_RECURSIVE;
+    set_attributes(libc::AT_FDCWD, path, flags, attributes)
+}
+
+/// Takes rights from a mount that [`clone_mount`] has made.
+pub(super) fn restrict_tree(mount: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
+    let flags = libc::AT_EMPTY_PATH;
+    set_attributes(mount.as_raw_fd(), Path::new(""), flags, attributes)
+}
+
+#[expect(unsafe_code, reason = "mount_setattr")]
+fn set_attributes(from: RawFd, path: &Path, flags: i32, attributes: u64) -> io::Result<()> {
+    let path = text(path)?;
     let change = libc::mount_attr {
         attr_set: attributes,
         attr_clr: 0,
@@ -96,12 +108,77 @@ pub(super) fn restrict_mount(path: &Path, attributes: u64) -> io::Result<()> {
     Errno::result(unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
+            from,
             path.as_ptr(),
-            libc::AT_RECURSIVE,
+            flags,
             &raw const change,
             size_of::<libc::mount_attr>(),
         )
     })?;
     Ok(())
+}
+
+/// A mount of one directory or file, without what is mounted below it, that is
+/// nowhere yet. An empty path means `from` itself.
+#[expect(unsafe_code, reason = "open_tree")]
+pub(super) fn clone_mount(from: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    let path = text(path)?;
+    let empty = libc::c_uint::try_from(libc::AT_EMPTY_PATH).expect("a flag");
+    // SAFETY: the path is a live string that ends with a zero byte.
+    let mount = Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_open_tree,
+            from.as_raw_fd(),
+            path.as_ptr(),
+            libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | empty,
+        )
+    })?;
+    let mount = RawFd::try_from(mount).expect("descriptors are small");
+    // SAFETY: the call has just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(mount) })
+}
+
+/// Puts a mount that [`clone_mount`] has made over a directory or file.
+#[expect(unsafe_code, reason = "move_mount")]
+pub(super) fn attach_mount(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both paths are live, empty strings.
+    Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            place.as_raw_fd(),
+            c"".as_ptr(),
+            libc::MOVE_MOUNT_F_EMPTY_PATH | libc::MOVE_MOUNT_T_EMPTY_PATH,
+        )
+    })?;
+    Ok(())
+}
+
+fn text(path: &Path) -> io::Result<std::ffi::CString> {
+    use std::os::unix::ffi::OsStrExt as _;
+    Ok(std::ffi::CString::new(path.as_os_str().as_bytes())?)
+}
+
+/// Reads bytes and the descriptor that came with them, without waiting.
+#[expect(unsafe_code, reason = "received descriptors have no owner yet")]
+pub(super) fn receive(
+    from: BorrowedFd<'_>,
+    bytes: &mut [u8],
+) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut space = nix::cmsg_space!(RawFd);
+    let mut parts = [IoSliceMut::new(bytes)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<()>(from.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let mut received = None;
+    for part in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(descriptors) = part {
+            for descriptor in descriptors {
+                // SAFETY: the kernel has just made it for us. One that is replaced
+                // is closed.
+                received = Some(unsafe { OwnedFd::from_raw_fd(descriptor) });
+            }
+        }
+    }
+    Ok((message.bytes, received))
 }

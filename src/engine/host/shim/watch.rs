@@ -1,6 +1,8 @@
 //! Watches the sandbox from outside until it has ended, whatever happens to the
 //! server meanwhile.
-use super::super::record::{self, Exit, How, Order, State};
+use super::super::PRIVATE_PORTS;
+use super::super::record::{self, Exit, How, Measure, Order, State};
+use super::door::Door;
 use super::groups::Groups;
 use super::init::{END_ALL, Report};
 use super::output::{Log, Output};
@@ -56,6 +58,9 @@ pub(super) struct Watch<'a> {
     first: Pid,
     signals: SignalFd,
     state: State,
+    /// Why the server cannot be let in, if so.
+    closed: Option<&'static str>,
+    door: Option<Door>,
     /// Gives the first process leave to start the command.
     go: Option<File>,
     heard: Vec<u8>,
@@ -77,6 +82,15 @@ impl<'a> Watch<'a> {
         first: Pid,
         signals: SigSet,
     ) -> io::Result<Self> {
+        // Told only if it could not be brought up.
+        let loopback = !walls.measures.iter().any(|told| told.name == "loopback");
+        let closed = match (order.host_network, walls.own_network && loopback) {
+            (true, _) => {
+                Some("the run was given the machine's network, of which nothing is published")
+            }
+            (false, false) => Some("the kernel gives the run no network of its own"),
+            (false, true) => None,
+        };
         let state = State {
             shim_pid: Pid::this().as_raw(),
             init_pid: first.as_raw(),
@@ -96,6 +110,8 @@ impl<'a> Watch<'a> {
                 SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
             )?,
             state,
+            closed,
+            door: None,
             go: None,
             heard: Vec::new(),
             result: None,
@@ -128,11 +144,16 @@ impl<'a> Watch<'a> {
             if self.cause.is_none() && self.run.join(record::STOP).exists() {
                 self.end(Cause::Stop);
             }
+            if let Some(door) = &mut self.door {
+                door.attend();
+            }
             self.keep_time();
             if self.ended() {
                 break;
             }
         }
+        // Nobody attends to it any more.
+        self.door = None;
         self.listen(&mut report, &mut log);
         // Nothing that could still write is left, so this ends.
         for output in &mut outputs {
@@ -149,6 +170,7 @@ impl<'a> Watch<'a> {
         let mut watched: Vec<_> = [self.signals.as_fd(), control.as_fd()]
             .into_iter()
             .chain(report.into_iter().chain(pipes).map(|file| file.as_fd()))
+            .chain(self.door.iter().flat_map(Door::descriptors))
             .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
             .collect();
         let deadline = match (self.kill_at, self.cause) {
@@ -156,6 +178,8 @@ impl<'a> Watch<'a> {
             (None, None) => Some(self.limit_at),
             (None, Some(_)) => None,
         };
+        let guests = self.door.as_ref().and_then(Door::deadline);
+        let deadline = deadline.into_iter().chain(guests).min();
         let timeout = deadline.map_or(PollTimeout::NONE, |at| {
             // One more, because rounding down would spin through the last one.
             let left = at.saturating_duration_since(Instant::now()).as_millis() + 1;
@@ -193,6 +217,8 @@ impl<'a> Watch<'a> {
         match report {
             Report::Measured(measures) => {
                 self.state.measures.extend(measures);
+                let door = self.let_in();
+                self.state.measures.push(door);
                 // From here on the run counts as started, so this must be on
                 // disk before the command can do anything.
                 match record::write_whole(self.run, record::STATE, &self.state) {
@@ -221,6 +247,29 @@ impl<'a> Watch<'a> {
             Report::Exited(_) | Report::Signaled(_) | Report::Failed(_) => {
                 self.result = Some(report);
             }
+        }
+    }
+
+    /// Opens the door for the server, if nobody else can come through it.
+    fn let_in(&mut self) -> Measure {
+        let told = |active, detail: &str| Measure::new(PRIVATE_PORTS, active, detail);
+        if let Some(why) = self.closed {
+            return told(false, why);
+        }
+        let measures = &mut self.state.measures.iter();
+        if !measures.any(|measure| measure.name == "file system" && measure.active) {
+            // Runs of the same user would find the doors of each other.
+            return told(false, "the run has no root directory of its own");
+        }
+        match Door::open(self.run) {
+            Ok(door) => {
+                self.door = Some(door);
+                told(
+                    true,
+                    "only the server reaches what listens in a run; no port is published",
+                )
+            }
+            Err(error) => told(false, &format!("no socket could be made for it: {error}")),
         }
     }
 

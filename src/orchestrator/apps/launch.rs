@@ -1,0 +1,206 @@
+//! Launching and stopping apps.
+use super::{offer, templates, view, words};
+use crate::api::apps as wire;
+use crate::api::templates::Choices;
+use crate::api::{LaunchApp, StopApp};
+use crate::domain::app::{Phase, Settings};
+use crate::domain::estimate::Quote;
+use crate::domain::id::AppSessionId;
+use crate::domain::money::Usd;
+use crate::domain::spec::JobSpec;
+use crate::domain::template::Manifest;
+use crate::orchestrator::jobs::submission::{self, Once, Order};
+use crate::orchestrator::jobs::{clean, find as find_job};
+use crate::orchestrator::route::{Call, Cx};
+use crate::orchestrator::workers::observer;
+use crate::orchestrator::{Error, lifecycle};
+use crate::random;
+use crate::store::apps::{self as table, AppSession, queries};
+use crate::store::jobs::Job;
+use crate::store::{self, Conn};
+
+/// An app that wants in, with the job that runs it.
+#[derive(Debug, Clone)]
+pub(in crate::orchestrator) struct App {
+    pub(in crate::orchestrator) id: AppSessionId,
+    pub(in crate::orchestrator) manifest: Manifest,
+    pub(in crate::orchestrator) settings: Settings,
+    pub(in crate::orchestrator) quote: Quote,
+    /// Set aside, and for how many minutes that is enough.
+    pub(in crate::orchestrator) hold: Usd,
+    pub(in crate::orchestrator) minutes: u32,
+}
+
+impl App {
+    /// What is said when the wallet has less than its hold.
+    pub(in crate::orchestrator) fn too_dear(&self, hold: Usd) -> String {
+        format!(
+            "{} can cost {hold} in {}, which is more than the wallet has. Choose fewer hours, or add funds.",
+            self.manifest.name,
+            words::minutes(self.minutes),
+        )
+    }
+}
+
+pub(super) async fn launch(cx: Cx, call: Call<LaunchApp>) -> Result<wire::Session, Error> {
+    let once = call.idempotency_key.map(|key| Once {
+        route: "launch",
+        key,
+        body_hash: submission::hash(&call.raw),
+    });
+    let mut conn = cx.store().read().await?;
+    if let Some(once) = &once
+        && let Some(answer) = submission::earlier(&mut conn, &cx.caller, once).await?
+    {
+        return show(&cx, &mut conn, answer?.job_id).await;
+    }
+    let (manifest, choices) = wanted(&cx, &mut conn, &call.body).await?;
+    let settings = templates::settings(&choices, &manifest, cx.config().longest_time_limit)?;
+    let live = queries::active(&mut conn, cx.caller.workspace, &manifest.slug).await?;
+    if let Some(live) = live {
+        return Err(already_running(&live));
+    }
+    // Nobody keeps a connection while the machines are being asked.
+    drop(conn);
+    let offered = offer::quote(&cx, &manifest, settings).await?;
+    if offered.blocked().is_some() {
+        return Err(submission::refusal(&offered.checks));
+    }
+    let mut conn = cx.store().read().await?;
+    let named = call.body.acknowledged_estimate;
+    let now = cx.now();
+    let seen =
+        templates::acknowledged(&mut conn, &cx.caller, now, named, &manifest, settings).await?;
+    drop(conn);
+    let id = cx.id();
+    let longest = cx.config().longest_time_limit.as_secs();
+    let order = Order {
+        spec: JobSpec {
+            name: manifest.name.clone(),
+            app: Some(id),
+            // Its own time ends sooner; it can be extended to this.
+            time_limit_seconds: u32::try_from(longest).unwrap_or(u32::MAX),
+            ..offered.spec
+        },
+        once,
+        draft: None,
+        rate: Some(seen.rate),
+        unestimated: false,
+        app: Some(App {
+            id,
+            manifest,
+            settings,
+            quote: offered.quote,
+            hold: seen.hold,
+            minutes: seen.minutes,
+        }),
+    };
+    let submitted = submission::submit(&cx, order).await?;
+    show(&cx, &mut *cx.store().read().await?, submitted.job_id).await
+}
+
+/// What is to be launched, and how.
+async fn wanted(
+    cx: &Cx,
+    conn: &mut Conn,
+    body: &wire::Launch,
+) -> Result<(Manifest, Choices), Error> {
+    let (slug, choices) = match body.from_session {
+        Some(id) => {
+            let earlier = view::find(conn, cx.caller.workspace, id).await?;
+            (earlier.manifest.slug, templates::choices(&earlier.settings))
+        }
+        None => (body.template.clone(), body.choices.clone()),
+    };
+    Ok((templates::find(cx, &slug)?.clone(), choices))
+}
+
+fn already_running(live: &AppSession) -> Error {
+    Error::AlreadyRunning {
+        session: live.id,
+        message: format!(
+            "{} is running already: {}. Stop that session first; they would share their files.",
+            live.manifest.name, live.id
+        ),
+    }
+}
+
+/// Writes the session of a job that has just been written, in its transaction; or
+/// says why it cannot be.
+pub(in crate::orchestrator) async fn create(
+    conn: &mut Conn,
+    job: &Job,
+    app: &App,
+) -> Result<Option<Error>, store::Error> {
+    if let Some(live) = queries::active(conn, job.workspace, &app.manifest.slug).await? {
+        return Ok(Some(already_running(&live)));
+    }
+    let mut session = AppSession {
+        id: app.id,
+        workspace: job.workspace,
+        account: job.account,
+        job: job.id,
+        manifest: app.manifest.clone(),
+        settings: app.settings,
+        phase: Phase::Created,
+        phase_since: job.created_at,
+        version: 0,
+        last_event: 0,
+        created_at: job.created_at,
+        reserved_at: None,
+        image_at: None,
+        started_at: None,
+        ready_at: None,
+        stopping_at: None,
+        ended_at: None,
+        image_done: None,
+        image_total: None,
+        stops_at: None,
+        last_used_at: None,
+        end_code: None,
+        end_reason: None,
+        failed_step: None,
+    };
+    let origins: Vec<(String, String)> = app
+        .manifest
+        .services
+        .iter()
+        .map(|service| (service.id.clone(), random::label()))
+        .collect();
+    let said = [words::created(&session), words::held(job, app.minutes)];
+    table::insert(conn, &mut session, &origins, &said).await?;
+    Ok(None)
+}
+
+/// The session that this job runs.
+async fn show(
+    cx: &Cx,
+    conn: &mut Conn,
+    job: crate::domain::id::JobId,
+) -> Result<wire::Session, Error> {
+    let job = find_job(conn, cx.caller.workspace, job).await?;
+    let id = job
+        .spec
+        .app
+        .ok_or_else(|| Error::Internal(anyhow::anyhow!("{} was launched and is no app", job.id)))?;
+    let session = view::find(conn, cx.caller.workspace, id).await?;
+    view::show(cx, conn, session).await
+}
+
+/// Stops a session at whatever phase it is; once it is stopping or has ended, that
+/// is the answer.
+pub(super) async fn stop(cx: Cx, call: Call<StopApp>) -> Result<wire::Session, Error> {
+    let (workspace, id) = (cx.caller.workspace, call.path.0);
+    let session = view::find(&mut *cx.store().read().await?, workspace, id).await?;
+    let reason = call.body.reason.map(|text| clean(&text));
+    let reason = match reason.filter(|text| !text.is_empty()) {
+        Some(why) => format!("It was stopped on request: {}.", why.trim_end_matches('.')),
+        None => "It was stopped on request.".to_owned(),
+    };
+    if let Some(job) = lifecycle::request_stop(&cx, session.job, Some(reason)).await? {
+        observer::stop_run(&cx, &job).await?;
+    }
+    let mut conn = cx.store().read().await?;
+    let session = view::find(&mut conn, workspace, id).await?;
+    view::show(&cx, &mut conn, session).await
+}

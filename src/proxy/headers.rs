@@ -1,0 +1,370 @@
+//! Which headers pass, in either direction. Everything that is not named here
+//! stays behind: a header that nobody has thought of cannot do harm.
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, request::Parts};
+use std::net::IpAddr;
+
+/// An app's own origin, as browsers call it.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) scheme: &'static str,
+    /// With the port, where the scheme's own is not meant.
+    pub(super) host: String,
+}
+
+impl Origin {
+    fn is(&self, value: &HeaderValue) -> bool {
+        value
+            .to_str()
+            .is_ok_and(|value| self.rest(value) == Some(""))
+    }
+
+    /// What follows this origin in an address below it.
+    fn rest<'a>(&self, address: &'a str) -> Option<&'a str> {
+        let rest = address.strip_prefix(self.scheme)?.strip_prefix("://")?;
+        let rest = rest.strip_prefix(self.host.as_str())?;
+        (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
+    }
+}
+
+/// Request headers that pass as they are. Names end in `*` for all that begin so.
+const UP: &[&str] = &[
+    "accept",
+    "accept-*",
+    "access-control-request-*",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-location",
+    "content-range",
+    "content-type",
+    "dnt",
+    "if-*",
+    "last-event-id",
+    "pragma",
+    "priority",
+    "range",
+    "save-data",
+    "sec-ch-*",
+    "sec-fetch-*",
+    "sec-gpc",
+    "upgrade-insecure-requests",
+    "user-agent",
+    // What frameworks send from their own pages.
+    "authorization",
+    "comfy-user",
+    "hx-*",
+    "tus-resumable",
+    "upload-*",
+    "x-api-key",
+    "x-csrf-token",
+    "x-csrftoken",
+    "x-gradio-*",
+    "x-requested-with",
+    "x-stainless-*",
+    "x-xsrf-token",
+    "x-xsrftoken",
+];
+
+/// Response headers that pass as they are.
+const DOWN: &[&str] = &[
+    "accept-ranges",
+    "access-control-*",
+    "age",
+    "allow",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-location",
+    "content-range",
+    "content-security-policy",
+    "content-security-policy-report-only",
+    "content-type",
+    "cross-origin-*",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "link",
+    "permissions-policy",
+    "pragma",
+    "retry-after",
+    "server-timing",
+    "sourcemap",
+    "timing-allow-origin",
+    "vary",
+    "www-authenticate",
+    "x-content-type-options",
+    "x-frame-options",
+    "x-ua-compatible",
+    // What frameworks read in their own pages. `x-accel-buffering` is for a
+    // front proxy, and the only one of its kind that is harmless there.
+    "hx-*",
+    "tus-*",
+    "upload-*",
+    "x-accel-buffering",
+    "x-gradio-*",
+    "x-ratelimit-*",
+    "x-xsrf-token",
+];
+
+/// Only while a WebSocket is being opened.
+const WEBSOCKET_UP: &[&str] = &[
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+];
+const WEBSOCKET_DOWN: &[&str] = &[
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-protocol",
+];
+
+fn listed(list: &[&str], name: &HeaderName) -> bool {
+    let name = name.as_str();
+    // `_` and `.` become `-` on the way into some apps.
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    plain
+        && list.iter().any(|known| match known.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == *known,
+        })
+}
+
+/// Names that the `Connection` header calls its own: they are for the next hop only.
+fn for_this_hop(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(header::CONNECTION).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect()
+}
+
+fn pass(from: &HeaderMap, lists: &[&[&str]]) -> HeaderMap {
+    let hop = for_this_hop(from);
+    let mut passed = HeaderMap::with_capacity(from.len() + 8);
+    for (name, value) in from {
+        let wanted = lists.iter().any(|list| listed(list, name));
+        if wanted && !hop.iter().any(|own| own == name.as_str()) {
+            passed.append(name, value.clone());
+        }
+    }
+    passed
+}
+
+/// The headers of a request as the app gets them.
+pub(super) fn up(
+    from: &HeaderMap,
+    own: &Origin,
+    client: IpAddr,
+    inject: &[(HeaderName, HeaderValue)],
+    websocket: bool,
+) -> HeaderMap {
+    let lists: &[&[&str]] = if websocket {
+        &[UP, WEBSOCKET_UP]
+    } else {
+        &[UP]
+    };
+    let mut to = pass(from, lists);
+    if to.get_all(header::AUTHORIZATION).iter().any(bears_token) {
+        to.remove(header::AUTHORIZATION);
+    }
+    if let Some(origin) = from.get(header::ORIGIN).filter(|origin| own.is(origin)) {
+        to.insert(header::ORIGIN, origin.clone());
+    }
+    let within = |referer: &&HeaderValue| {
+        referer
+            .to_str()
+            .is_ok_and(|referer| own.rest(referer).is_some())
+    };
+    if let Some(referer) = from.get(header::REFERER).filter(within) {
+        to.insert(header::REFERER, referer.clone());
+    }
+    if let Some(cookies) = cookies(from) {
+        to.insert(header::COOKIE, cookies);
+    }
+    let forwarded = [
+        (header::HOST, own.host.as_str()),
+        (HeaderName::from_static("x-forwarded-host"), &own.host),
+        (HeaderName::from_static("x-forwarded-proto"), own.scheme),
+        (
+            HeaderName::from_static("x-forwarded-for"),
+            &client.to_string(),
+        ),
+    ];
+    for (name, value) in forwarded {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            to.insert(name, value);
+        }
+    }
+    if websocket {
+        to.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        to.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    for (name, value) in inject {
+        to.insert(name, value.clone());
+    }
+    to
+}
+
+/// Whether a token of ours is in it.
+fn bears_token(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    [&b"jg_"[..], b"jgs_", b"jgn_", b"jgl_", b"jga_"]
+        .iter()
+        .any(|prefix| bytes.windows(prefix.len()).any(|part| part == *prefix))
+}
+
+/// Whether a cookie of this name is ours, in the portal or here.
+fn ours(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["__host-jg", "__secure-jg", "jg_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+}
+
+/// The app's cookies, without ours.
+fn cookies(headers: &HeaderMap) -> Option<HeaderValue> {
+    let kept: Vec<&str> = pairs(headers)
+        .filter(|pair| !pair.split('=').any(|part| ours(part.trim())))
+        .collect();
+    if kept.is_empty() {
+        return None;
+    }
+    HeaderValue::try_from(kept.join("; ")).ok()
+}
+
+/// Every value of the cookie of this name: a browser that was tricked sends several.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    pairs(headers).filter_map(move |pair| {
+        let (found, value) = pair.split_once('=')?;
+        (found == name).then_some(value)
+    })
+}
+
+/// The headers of an answer as the browser gets them.
+pub(super) fn down(from: &HeaderMap, own: &Origin, port: u16, websocket: bool) -> HeaderMap {
+    let lists: &[&[&str]] = if websocket {
+        &[DOWN, WEBSOCKET_DOWN]
+    } else {
+        &[DOWN]
+    };
+    let mut to = pass(from, lists);
+    for cookie in from.get_all(header::SET_COOKIE) {
+        if let Some(cookie) = set_cookie(cookie) {
+            to.append(header::SET_COOKIE, cookie);
+        }
+    }
+    let mut locations = from.get_all(header::LOCATION).iter();
+    if let (Some(location), None) = (locations.next(), locations.next())
+        && let Some(location) = location.to_str().ok().and_then(|to| moved(to, own, port))
+    {
+        to.insert(header::LOCATION, location);
+    }
+    // A policy of its own beside the app's: both hold. The app may frame itself.
+    to.append(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("frame-ancestors 'self'"),
+    );
+    to.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
+    to.insert("x-robots-tag", HeaderValue::from_static("noindex"));
+    to.entry("cross-origin-resource-policy")
+        .or_insert(HeaderValue::from_static("same-origin"));
+    if websocket {
+        to.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        to.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    to
+}
+
+/// A cookie for this host only, whatever the app wants; `None` for one that looks
+/// like ours. A cookie without a name is sent back as its bare value, which could
+/// read like one.
+fn set_cookie(value: &HeaderValue) -> Option<HeaderValue> {
+    let text = value.to_str().ok()?;
+    let mut parts = text.split(';');
+    let (name, content) = parts.next()?.split_once('=')?;
+    let name = name.trim();
+    let token = |b: u8| b.is_ascii_graphic() && !br#"()<>@,;:\"/[]?={}"#.contains(&b);
+    if name.is_empty() || !name.bytes().all(token) || ours(name) {
+        return None;
+    }
+    let mut kept = format!("{name}={}", content.trim());
+    for attribute in parts {
+        let key = attribute.split('=').next().unwrap_or_default().trim();
+        if !key.eq_ignore_ascii_case("domain") && !attribute.trim().is_empty() {
+            kept.push_str("; ");
+            kept.push_str(attribute.trim());
+        }
+    }
+    HeaderValue::try_from(kept).ok()
+}
+
+/// Where a redirect leads: what the app calls itself inside becomes its origin.
+fn moved(location: &str, own: &Origin, port: u16) -> Option<HeaderValue> {
+    let below = |host: &str| {
+        let rest = ["http://", "https://"]
+            .iter()
+            .find_map(|scheme| location.strip_prefix(scheme));
+        let rest = rest?.strip_prefix(host)?;
+        (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
+    };
+    let inside = ["127.0.0.1", "localhost", "0.0.0.0", "[::1]"];
+    let named = inside
+        .iter()
+        .find_map(|host| below(&format!("{host}:{port}")));
+    match named.or_else(|| below(&own.host)) {
+        Some(rest) => HeaderValue::try_from(format!("{}://{}{rest}", own.scheme, own.host)).ok(),
+        None => HeaderValue::from_str(location).ok(),
+    }
+}
+
+/// Whether a page of another origin made the browser send this. Links from
+/// anywhere may lead here; nothing else may, as apps can be on sibling hosts,
+/// whose requests carry even `SameSite=Strict` cookies.
+pub(super) fn foreign(parts: &Parts, own: &Origin) -> bool {
+    let said = |name: &str| {
+        parts
+            .headers
+            .get_all(name)
+            .iter()
+            .map(HeaderValue::as_bytes)
+    };
+    let mut sites = said("sec-fetch-site").peekable();
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    if sites.peek().is_some() {
+        let elsewhere = sites.any(|site| !matches!(site, b"same-origin" | b"none"));
+        let link = said("sec-fetch-mode").all(|mode| mode == b"navigate")
+            && said("sec-fetch-dest").all(|dest| dest == b"document");
+        return elsewhere && !(reads && link);
+    }
+    let mut origins = parts.headers.get_all(header::ORIGIN).iter();
+    origins.any(|origin| !own.is(origin))
+}
+
+/// Whether the page that opens a WebSocket is the app's own: browsers send
+/// `Origin` with each, and no `Sec-Fetch-Site`.
+pub(super) fn from_own_page(headers: &HeaderMap, own: &Origin) -> bool {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    matches!((origins.next(), origins.next()), (Some(origin), None) if own.is(origin))
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

@@ -1,0 +1,189 @@
+//! `/portal/templates/sessions`: every session of the workspace, by template.
+use super::catalogue::{row, told};
+use super::words;
+use crate::api::apps::{Filter, List, Session};
+use crate::domain::app::Phase;
+use crate::web::Error;
+use crate::web::hx::{Fragment, Wants};
+use crate::web::shell::{self, Nav};
+use crate::web::ui;
+use crate::web::viewer::Viewer;
+use axum::response::{IntoResponse, Response};
+use axum_extra::extract::Query;
+use maud::{Markup, html};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// What the address says. Empty means any.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    status: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    template: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    cursor: String,
+}
+
+impl Asked {
+    /// Without what means nothing.
+    fn cleaned(mut self) -> Self {
+        let known = matches!(self.status.as_str(), "active" | "past");
+        if !known && Phase::named(&self.status).is_none() {
+            self.status.clear();
+        }
+        self.template = self.template.chars().take(100).collect();
+        self
+    }
+
+    fn filter(&self) -> Filter {
+        let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Filter {
+            limit: None,
+            cursor: said(&self.cursor),
+            template: said(&self.template),
+            status: said(&self.status),
+        }
+    }
+
+    /// The query of this list's first page.
+    fn query(&self) -> String {
+        let first = Self {
+            cursor: String::new(),
+            ..self.clone()
+        };
+        serde_html_form::to_string(&first).unwrap_or_default()
+    }
+}
+
+pub(super) async fn index(
+    wants: Wants,
+    viewer: Viewer,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Error> {
+    let asked = asked.cleaned();
+    let found = told(viewer.api.apps(&asked.filter()).await)?;
+    let listing = match &found {
+        Ok(list) if list.app_sessions.is_empty() => none(&asked),
+        Ok(list) => html! {
+            (table(&list.app_sessions, viewer.now, "sessions-h"))
+            (pager(&asked.query(), &asked.cursor, list))
+        },
+        Err(why) => super::catalogue::trouble("The sessions could not be loaded", why),
+    };
+    let listing = html! { h2.vh #sessions-h { "Sessions" } (listing) };
+    if wants == Wants::Fragment {
+        return Ok(Fragment(listing).into_response());
+    }
+    let main = html! {
+        div.head {
+            div {
+                p.crumbs { a href=(super::CATALOGUE) { "Templates" } }
+                h1 { "Sessions" }
+                p { "By template, newest first." }
+            }
+        }
+        (filter(&asked))
+        section.card.flush #sessions { (listing) }
+    };
+    Ok(shell::page(&viewer, "Sessions", Nav::Templates, main).into_response())
+}
+
+fn filter(asked: &Asked) -> Markup {
+    let states = [
+        ("", "Any status"),
+        ("active", "Active"),
+        ("past", "Past"),
+        ("failed", "Failed"),
+        ("expired", "Expired"),
+    ];
+    html! {
+        form.filters role="search" action=(super::SESSIONS) method="get" hx-get=(super::SESSIONS) hx-target="#sessions"
+            hx-swap="innerHTML" hx-replace-url="true" hx-trigger="change, submit" hx-sync="this:replace" {
+            @if !asked.template.is_empty() { (ui::form::hidden("template", &asked.template)) }
+            div.field {
+                label.vh for="status" { "Status" }
+                select #status name="status" {
+                    @for (value, label) in states { option value=(value) selected[asked.status == value] { (label) } }
+                }
+            }
+            button.btn { "Apply" }
+        }
+    }
+}
+
+fn none(asked: &Asked) -> Markup {
+    if asked.query().is_empty() && asked.cursor.is_empty() {
+        return ui::empty(
+            "No sessions yet",
+            "Launch an app, and its sessions are listed here.",
+            Some((super::CATALOGUE, "Look at the templates")),
+        );
+    }
+    ui::empty(
+        "No sessions match",
+        "Look at all sessions instead.",
+        Some((super::SESSIONS, "All sessions")),
+    )
+}
+
+/// The sessions by template: what is active first, then as they come.
+pub(super) fn table(sessions: &[Session], now: OffsetDateTime, heading: &str) -> Markup {
+    let mut groups: Vec<(&str, Vec<&Session>)> = Vec::new();
+    for session in sessions {
+        match groups
+            .iter_mut()
+            .find(|(slug, _)| *slug == session.template)
+        {
+            Some((_, group)) => group.push(session),
+            None => groups.push((&session.template, vec![session])),
+        }
+    }
+    for (_, group) in &mut groups {
+        group.sort_by_key(|session| session.status.ended());
+    }
+    groups.sort_by_key(|(_, group)| group.iter().all(|session| session.status.ended()));
+    html! {
+        div.scroll role="region" aria-labelledby=(heading) tabindex="0" {
+            table.tbl {
+                thead {
+                    tr {
+                        th scope="col" { "Session" }
+                        th scope="col" { "Status" }
+                        th.num scope="col" { "Runtime" }
+                        th.num scope="col" { "Cost" }
+                        th scope="col" { "Ended" }
+                        th scope="col" { "How" }
+                    }
+                }
+                @for (slug, group) in &groups {
+                    tbody {
+                        tr.by { th scope="rowgroup" colspan="6" { a href=(super::template_path(slug)) { bdi hx-ignore { (words::name(group[0])) } } } }
+                        @for session in group { (row(session, now)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Links to the pages before and after; `query` says which list.
+pub(super) fn pager(query: &str, cursor: &str, list: &List) -> Markup {
+    let at = |cursor: &str| {
+        let cursor: String = url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
+        let and = if query.is_empty() { "" } else { "&" };
+        format!("{}?{query}{and}cursor={cursor}", super::SESSIONS)
+    };
+    let older = list.next_cursor.as_deref().filter(|_| list.has_more);
+    html! {
+        @if older.is_some() || !cursor.is_empty() {
+            nav.pager aria-label="Pages" {
+                span { (list.app_sessions.len()) " sessions on this page" }
+                span.push {}
+                @if !cursor.is_empty() { a.btn rel="first" href={ (super::SESSIONS) "?" (query) } { "Newest" } }
+                @if let Some(older) = older { a.btn rel="next" href=(at(older)) { "Older" } }
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Sessions in words: their phases, ends, times and needs.
+use crate::api::apps::Session;
+use crate::api::templates::{Choices, Usual};
+use crate::domain::app::{EndCode, Phase};
+use crate::domain::estimate::said;
+use crate::domain::routing::Check;
+use crate::web::jobs::text;
+use crate::web::ui::{self, Kind};
+use maud::{Markup, html};
+use time::{OffsetDateTime, UtcOffset};
+
+/// A phase as a kind, an icon and a word.
+const fn shape(phase: Phase) -> (Kind, &'static str, &'static str) {
+    match phase {
+        Phase::Created => (Kind::Wait, "wait", "Waiting for capacity"),
+        Phase::Reserved => (Kind::Run, "run", "Reserved"),
+        Phase::Image => (Kind::Run, "run", "Pulling image"),
+        Phase::Starting => (Kind::Run, "run", "Starting"),
+        Phase::Services => (Kind::Run, "run", "Checking services"),
+        Phase::Running => (Kind::Ok, "ok", "Running"),
+        Phase::Stopping => (Kind::Warn, "run", "Stopping"),
+        Phase::Ended => (Kind::Wait, "dash", "Ended"),
+        Phase::Failed => (Kind::Bad, "x", "Failed"),
+        Phase::Expired => (Kind::Wait, "clock", "Expired"),
+    }
+}
+
+pub(super) fn badge(phase: Phase) -> Markup {
+    let (kind, icon, word) = shape(phase);
+    ui::badge(kind, icon, word)
+}
+
+/// What the title of the page begins with.
+pub(super) const fn heading(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Running => "Ready",
+        _ => shape(phase).2,
+    }
+}
+
+/// The one line that is read out when the session moves on.
+pub(super) fn spoken(session: &Session) -> String {
+    match session.status {
+        Phase::Running => format!("{} is ready and can be opened.", name(session)),
+        Phase::Ended | Phase::Failed | Phase::Expired => format!("{}.", ended(session)),
+        phase => format!("{}.", heading(phase)),
+    }
+}
+
+pub(super) fn name(session: &Session) -> String {
+    fit(&session.template_name, 120)
+}
+
+/// How it ended, as a heading.
+pub(super) fn ended(session: &Session) -> &'static str {
+    let Some(end) = &session.end else {
+        return shape(session.status).2;
+    };
+    match end.code {
+        EndCode::Stopped => "It was stopped",
+        EndCode::TimeLimit => "Its time was over",
+        EndCode::MoneyLimit => "It had cost what it was allowed to",
+        EndCode::Idle => "Stopped because nobody used it",
+        EndCode::Exited => "The app ended by itself",
+        EndCode::Rejected => "No machine can run it",
+        EndCode::ImageMissing => "The image could not be had",
+        EndCode::Crashed => "The app ended before it was ready",
+        EndCode::NeverReady => "The app did not become ready in time",
+        EndCode::Died => "The app failed while it ran",
+        EndCode::OutOfMemory => "The app ran out of memory",
+        EndCode::Lost => "The machine was lost",
+    }
+}
+
+/// `2 min`, `2 min – 4 min`.
+pub(super) fn span(usual: Usual) -> String {
+    spans(usual.low_seconds, usual.high_seconds)
+}
+
+pub(super) fn spans(low: i64, high: i64) -> String {
+    let (low, high) = (said(low.max(0)), said(high.max(0)));
+    if low == high {
+        high
+    } else {
+        format!("{low} – {high}")
+    }
+}
+
+/// Who says how long it usually takes.
+pub(super) fn source(usual: Usual) -> String {
+    match usual.samples {
+        ..1 => "as its authors say".to_owned(),
+        1 => "from 1 launch".to_owned(),
+        many => format!("from {many} launches"),
+    }
+}
+
+/// `14:02:07`; which day it was, the page says once.
+pub(super) fn clock(at: OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
+    format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
+}
+
+/// `14:02 UTC`.
+pub(super) fn minute(at: OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
+    format!("{:02}:{:02} UTC", at.hour(), at.minute())
+}
+
+/// `text` on one line, cut so that it takes at most `most` bytes of a page.
+pub(super) fn fit(text: &str, most: usize) -> String {
+    let shown = text::visible(text);
+    let cost = |c: char| match c {
+        '&' => 5,
+        '<' | '>' => 4,
+        '"' => 6,
+        c => c.len_utf8(),
+    };
+    let whole: usize = shown.chars().map(cost).sum();
+    let room = if whole <= most {
+        most
+    } else {
+        most.saturating_sub('…'.len_utf8())
+    };
+    let mut used = 0;
+    let mut fitted = String::new();
+    for c in shown.chars().map(|c| if c == '\n' { ' ' } else { c }) {
+        used += cost(c);
+        if used > room {
+            fitted.push('…');
+            return fitted;
+        }
+        fitted.push(c);
+    }
+    fitted
+}
+
+/// `24`, `0.5`.
+pub(super) fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// When it stops by itself, as it was chosen.
+pub(super) fn limits(choices: &Choices) -> String {
+    let mut parts = vec![format!(
+        "after {}",
+        said(minutes(choices.max_hours.unwrap_or(4.0)) * 60)
+    )];
+    match choices.idle_minutes {
+        None | Some(0) => {}
+        Some(idle) => parts.push(format!("after {idle} min without use")),
+    }
+    if let Some(most) = choices.max_usd {
+        parts.push(format!("at {most}"));
+    }
+    match parts.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} or {last}", before.join(", ")),
+        None => String::new(),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "clamped to a year of minutes first"
+)]
+pub(super) fn minutes(hours: f64) -> i64 {
+    (hours * 60.0).round().clamp(0.0, 525_600.0) as i64
+}
+
+/// What keeps something from being launched, each with what to do about it.
+pub(super) fn checks(checks: &[Check]) -> Markup {
+    html! {
+        @for check in checks.iter().filter(|check| check.status != "passed") {
+            div.note.(if check.is_blocked() { "is-bad" } else { "is-warn" }) hx-ignore {
+                (ui::icon(if check.is_blocked() { "x" } else { "warn" }))
+                p.strong { (text::visible(&check.message)) }
+                @if let Some(action) = &check.action { p { (text::visible(action)) } }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_by_what_it_takes_on_the_page() {
+        assert_eq!(fit("short", 5), "short");
+        assert_eq!(fit("two\nlines", 20), "two lines");
+        for text in ["<<<<<<<<<<", "&&&&&&", "naïve ✓ 日本語 text", "\"q\"\"\""] {
+            for most in 3..40 {
+                let shown = fit(text, most);
+                let drawn = html! { (shown) }.into_string();
+                assert!(drawn.len() <= most, "{drawn} takes more than {most}");
+            }
+        }
+    }
+
+    #[test]
+    fn limits_read_as_a_sentence() {
+        let choices = |idle, usd| Choices {
+            max_hours: Some(2.5),
+            idle_minutes: idle,
+            max_usd: usd,
+        };
+        assert_eq!(limits(&choices(None, None)), "after 2 h 30 min");
+        assert_eq!(
+            limits(&choices(Some(30), Some(ui::Usd::from_micros(2_000_000)))),
+            "after 2 h 30 min, after 30 min without use or at $2.00"
+        );
+    }
+}

@@ -1,0 +1,599 @@
+//! A machine and a way to its apps that do what a test tells them to, and the
+//! orchestrator in front of them, which a test can kill.
+use crate::grid::{WELCOME, eventually, micros};
+use crate::harness::{Answer, TestApi};
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use http::{Method, Request};
+use junglegrid::clock::Clock;
+use junglegrid::engine::{
+    self, Cursor, End, Engine, Error, Event, Handle, LogLine, Node, Outcome, Protection, RunKey,
+    RunSpec, Status,
+};
+use junglegrid::orchestrator::apps::{self, Catalogue, Gate, Question};
+use junglegrid::orchestrator::{Config, workers};
+use junglegrid::store::{Store, ledger};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use time::OffsetDateTime;
+use time::macros::datetime;
+use tokio::sync::broadcast;
+use tokio_util::task::TaskTracker;
+
+/// An app of this machine's own system, with a second service and files to keep.
+const DESK: &str = r#"
+slug = "desk"
+name = "Desk"
+mark = "DK"
+summary = "A desk to work at."
+version = "1.0"
+image = "host"
+command = ["/run/junglegrid", "app", "files"]
+start_timeout_seconds = 60
+idle_stop_minutes = 0
+
+[licence]
+spdx = "MIT"
+source_url = "https://example.org/desk"
+
+[needs]
+cpus = 1
+memory_gb = 0.5
+
+[phases]
+image = [0, 0]
+start = [0, 2]
+services = [1, 5]
+
+[[services]]
+id = "desk"
+label = "Desk"
+port = 8000
+primary = true
+readiness = { path = "/desk", body_contains = "ready" }
+
+[[services]]
+id = "clock"
+label = "Clock"
+port = 8001
+readiness = { path = "/clock" }
+
+[[env]]
+name = "DESK_SECRET"
+generated = true
+
+[[env]]
+name = "DESK_ORIGIN"
+value = "{origin:desk}"
+
+[[volumes]]
+name = "files"
+mount = "/workspace/files"
+"#;
+
+/// One whose image has to be pulled.
+const BOX: &str = r#"
+slug = "box"
+name = "Box"
+mark = "BX"
+summary = "A box to look into."
+version = "1.0"
+image = "docker.io/library/box@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+image_size_gb = 1
+start_timeout_seconds = 60
+
+[licence]
+spdx = "MIT"
+source_url = "https://example.org/box"
+
+[phases]
+image = [10, 20]
+start = [0, 2]
+services = [1, 5]
+
+[[services]]
+id = "box"
+label = "Box"
+port = 8000
+primary = true
+readiness = { path = "/desk" }
+"#;
+
+/// One machine.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    clock: Clock,
+    runs: Mutex<BTreeMap<String, (Status, RunSpec)>>,
+    changes: broadcast::Sender<Event>,
+    pub(crate) pulls: Mutex<bool>,
+    pub(crate) away: Mutex<bool>,
+    /// Whether a run ends when it is asked to.
+    pub(crate) obeys: Mutex<bool>,
+    /// How often a run has been asked to stop.
+    pub(crate) stops: Mutex<u32>,
+}
+
+impl Machine {
+    fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            runs: Mutex::default(),
+            changes: broadcast::Sender::new(64),
+            pulls: Mutex::new(false),
+            away: Mutex::new(false),
+            obeys: Mutex::new(true),
+            stops: Mutex::new(0),
+        }
+    }
+
+    fn set(&self, handle: &str, status: Status) {
+        let mut runs = self.runs.lock().unwrap();
+        let run = runs.get_mut(handle).unwrap();
+        if matches!(run.0, Status::Ended(_)) {
+            return;
+        }
+        run.0 = status.clone();
+        drop(runs);
+        let _ = self.changes.send(Event {
+            key: RunKey {
+                instance: "test".into(),
+                run: handle.into(),
+                attempt: 1,
+            },
+            handle: Handle(handle.into()),
+            status,
+        });
+    }
+
+    /// How the run that has not ended was asked for.
+    pub(crate) fn asked_for(&self) -> Option<RunSpec> {
+        let runs = self.runs.lock().unwrap();
+        let mut live = runs.values().filter(|run| is_live(run));
+        live.next().map(|(_, spec)| spec.clone())
+    }
+
+    fn live(&self) -> Option<String> {
+        let runs = self.runs.lock().unwrap();
+        let mut live = runs.iter().filter(|(_, run)| is_live(run));
+        live.next().map(|(handle, _)| handle.clone())
+    }
+
+    async fn now(&self, status: Status) {
+        let handle = eventually("a run", async || self.live()).await;
+        self.set(&handle, status);
+    }
+
+    pub(crate) async fn pulls(&self, done: u64, total: u64) {
+        let status = Status::Preparing {
+            what: "image".into(),
+            done,
+            total: Some(total),
+        };
+        self.now(status).await;
+    }
+
+    pub(crate) async fn runs(&self) {
+        let since = self.clock.now();
+        let node = "stage".into();
+        self.now(Status::Running { node, since }).await;
+    }
+
+    /// The run ends like this; `None` if it never started.
+    pub(crate) async fn ends(&self, outcome: Outcome, started: Option<OffsetDateTime>) {
+        let ended = self.clock.now();
+        self.now(Status::Ended(End {
+            outcome,
+            started,
+            ended,
+        }))
+        .await;
+    }
+
+    fn answers(&self) -> engine::Result<()> {
+        if *self.away.lock().unwrap() {
+            return Err(Error::Unavailable("it is away".into()));
+        }
+        Ok(())
+    }
+}
+
+fn is_live((status, _): &(Status, RunSpec)) -> bool {
+    !matches!(status, Status::Ended(_))
+}
+
+#[async_trait::async_trait]
+impl Engine for Machine {
+    fn name(&self) -> &'static str {
+        "stage"
+    }
+    fn pulls_images(&self) -> bool {
+        *self.pulls.lock().unwrap()
+    }
+    async fn nodes(&self) -> engine::Result<Vec<Node>> {
+        let real = |name| Protection {
+            name,
+            active: true,
+            detail: String::new(),
+        };
+        Ok(vec![Node {
+            name: "stage".into(),
+            up: true,
+            cpus: 4,
+            memory_bytes: 8_000_000_000,
+            gpus: Vec::new(),
+            protections: vec![real("private ports")],
+        }])
+    }
+    async fn submit(&self, key: &RunKey, spec: &RunSpec) -> engine::Result<Handle> {
+        self.answers()?;
+        let handle = format!("{}/{}", key.run, key.attempt);
+        let mut runs = self.runs.lock().unwrap();
+        let waits = Status::Queued {
+            reason: String::new(),
+        };
+        runs.entry(handle.clone())
+            .or_insert_with(|| (waits, spec.clone()));
+        Ok(Handle(handle))
+    }
+    async fn status(&self, handle: &Handle) -> engine::Result<Status> {
+        let runs = self.runs.lock().unwrap();
+        let run = runs.get(&handle.0).ok_or(Error::NotFound)?;
+        Ok(run.0.clone())
+    }
+    fn events(&self) -> BoxStream<'static, Event> {
+        let changes = self.changes.subscribe();
+        stream::unfold(changes, |mut changes| async {
+            Some((changes.recv().await.ok()?, changes))
+        })
+        .boxed()
+    }
+    async fn list(&self) -> engine::Result<Vec<Event>> {
+        Ok(Vec::new())
+    }
+    fn logs(
+        &self,
+        _: &Handle,
+        _: Cursor,
+        _: bool,
+    ) -> BoxStream<'static, engine::Result<Vec<LogLine>>> {
+        stream::empty().boxed()
+    }
+    async fn stop(&self, handle: &Handle) -> engine::Result<()> {
+        *self.stops.lock().unwrap() += 1;
+        if *self.obeys.lock().unwrap() {
+            let started = {
+                let runs = self.runs.lock().unwrap();
+                match runs.get(&handle.0) {
+                    Some((Status::Running { since, .. }, _)) => Some(*since),
+                    _ => None,
+                }
+            };
+            let end = End {
+                outcome: Outcome::Stopped,
+                started,
+                ended: self.clock.now(),
+            };
+            self.set(&handle.0, Status::Ended(end));
+        }
+        Ok(())
+    }
+    async fn connect(&self, _: &Handle, _: u16) -> engine::Result<Box<dyn engine::Connection>> {
+        Err(Error::NotFound)
+    }
+    fn workspace(&self, _: &Handle) -> Option<PathBuf> {
+        None
+    }
+    async fn forget(&self, _: &Handle) -> engine::Result<()> {
+        Ok(())
+    }
+}
+
+/// Status and body, or why there is no answer.
+type Said = Result<(u16, &'static str), String>;
+
+/// What services answer, by the path that they are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    answers: Mutex<BTreeMap<String, Said>>,
+    asked: Mutex<BTreeMap<String, u32>>,
+    origins: Mutex<BTreeMap<String, String>>,
+}
+
+impl Script {
+    pub(crate) fn says(&self, path: &str, answer: Result<(u16, &'static str), &str>) {
+        let answer = answer.map_err(str::to_owned);
+        self.answers.lock().unwrap().insert(path.into(), answer);
+    }
+
+    pub(crate) fn asked(&self, path: &str) -> u32 {
+        self.asked.lock().unwrap().get(path).copied().unwrap_or(0)
+    }
+
+    /// The origin under which a service was asked last.
+    pub(crate) fn origin(&self, path: &str) -> String {
+        self.origins.lock().unwrap()[path].clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl Gate for Script {
+    async fn probe(&self, origin: &str, question: Question) -> Result<apps::Answer, String> {
+        let path = question.path;
+        self.origins
+            .lock()
+            .unwrap()
+            .insert(path.clone(), origin.into());
+        *self.asked.lock().unwrap().entry(path.clone()).or_default() += 1;
+        let answers = self.answers.lock().unwrap();
+        let answer = answers.get(&path).cloned();
+        let (status, body) = answer.unwrap_or_else(|| Err("connection refused".into()))?;
+        Ok(apps::Answer {
+            status,
+            body: Bytes::from_static(body.as_bytes()),
+        })
+    }
+}
+
+/// What goes on without anyone asking, in threads of its own, so that it can be
+/// killed between any two steps.
+struct Background(Option<tokio::runtime::Runtime>);
+
+impl Background {
+    fn of(api: &TestApi) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.spawn(workers::run(api.state.clone(), TaskTracker::new()));
+        Self(Some(runtime))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+pub(crate) struct Stage {
+    pub(crate) api: TestApi,
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) script: Arc<Script>,
+    pub(crate) token: String,
+    change: fn(&mut Config),
+    background: Option<Background>,
+}
+
+impl Stage {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: fn(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let templates = dir.path().join("templates");
+        std::fs::create_dir(&templates).unwrap();
+        std::fs::write(templates.join("desk.toml"), DESK).unwrap();
+        std::fs::write(templates.join("box.toml"), BOX).unwrap();
+        let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
+        let machine = Arc::new(Machine::new(clock.clone()));
+        let script = Arc::default();
+        let (api, background) = raise(Arc::new(dir), &machine, &script, clock, change).await;
+        let token = api.sign_up("amara@example.org").await;
+        Self {
+            api,
+            machine,
+            script,
+            token,
+            change,
+            background: Some(background),
+        }
+    }
+
+    /// Kills the orchestrator, wherever it is, and starts another in its place.
+    pub(crate) async fn restart(&mut self) {
+        drop(self.background.take());
+        let dir = Arc::clone(&self.api.dir);
+        let clock = self.api.clock.clone();
+        let raised = raise(dir, &self.machine, &self.script, clock, self.change).await;
+        self.api = raised.0;
+        self.background = Some(raised.1);
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let answer = self.api.get(path, &self.token).await;
+        assert_eq!(answer.status, 200, "{path}: {:?}", answer.body);
+        answer.body
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.api.call(Method::POST, path, &self.token, body).await
+    }
+
+    /// An estimate of these choices; its id.
+    pub(crate) async fn estimate(&self, template: &str, choices: Value) -> String {
+        let path = format!("/v1/templates/{template}/estimate");
+        let answer = self.post(&path, choices).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        answer.text("/estimate_id")
+    }
+
+    /// What a launch with these choices sends.
+    pub(crate) async fn order(&self, template: &str, choices: Value) -> Value {
+        let estimate = self.estimate(template, choices.clone()).await;
+        let order = json!({"template": template, "acknowledged_estimate": estimate});
+        crate::grid::and(order, choices)
+    }
+
+    pub(crate) async fn try_launch(&self, template: &str, choices: Value) -> Answer {
+        let order = self.order(template, choices).await;
+        self.post("/v1/app-sessions", order).await
+    }
+
+    /// Launches it; the session's id.
+    pub(crate) async fn launch(&self, template: &str, choices: Value) -> String {
+        let launched = self.try_launch(template, choices).await;
+        assert_eq!(launched.status, 202, "{:?}", launched.body);
+        launched.text("/id")
+    }
+
+    /// The same with an Idempotency-Key.
+    pub(crate) async fn launch_once(&self, key: &str, order: &Value) -> Answer {
+        let request = Request::post("/v1/app-sessions")
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("idempotency-key", key)
+            .body(Body::from(order.to_string()))
+            .unwrap();
+        self.api.send(request).await
+    }
+
+    pub(crate) async fn session(&self, id: &str) -> Value {
+        self.get(&format!("/v1/app-sessions/{id}")).await
+    }
+
+    /// Waits until the session is as wanted.
+    pub(crate) async fn until(&self, id: &str, what: &str, seen: impl Fn(&Value) -> bool) -> Value {
+        eventually(&format!("{what} of {id}"), async || {
+            let session = self.session(id).await;
+            seen(&session).then_some(session)
+        })
+        .await
+    }
+
+    pub(crate) async fn phase(&self, id: &str, phase: &str) -> Value {
+        self.until(id, phase, |session| session["status"] == phase)
+            .await
+    }
+
+    /// Moves the clock, and lets the keeper see that.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.api.clock.advance(time::Duration::seconds(seconds));
+    }
+
+    /// The same, until the first service has been asked after that.
+    pub(crate) async fn pass_and_ask(&self, seconds: i64) {
+        let before = self.script.asked("/desk");
+        self.pass(seconds);
+        eventually("another check", async || {
+            (self.script.asked("/desk") > before).then_some(())
+        })
+        .await;
+    }
+
+    /// From the launch to readiness.
+    pub(crate) async fn bring_up(&self, id: &str) -> Value {
+        self.phase(id, "starting").await;
+        self.machine.runs().await;
+        self.phase(id, "services").await;
+        self.make_ready(id).await
+    }
+
+    /// Both services answer as they should from now on, and the app becomes ready.
+    pub(crate) async fn make_ready(&self, id: &str) -> Value {
+        self.script.says("/desk", Ok((200, "I am ready")));
+        self.script.says("/clock", Ok((200, "")));
+        self.pass(2);
+        self.until(id, "one check passed", |session| {
+            session["services"][0]["passed"] == 1
+        })
+        .await;
+        self.pass(2);
+        self.phase(id, "running").await
+    }
+
+    /// Kinds and texts of what has happened, numbered without gaps.
+    pub(crate) async fn events(&self, id: &str) -> Vec<(String, String)> {
+        let found = self.get(&format!("/v1/app-sessions/{id}/events")).await;
+        let events = found["events"].as_array().unwrap();
+        for (event, sequence) in events.iter().zip(1..) {
+            assert_eq!(event["sequence"], json!(sequence), "{found}");
+        }
+        let text = |event: &Value, field: &str| event[field].as_str().unwrap().to_owned();
+        events
+            .iter()
+            .map(|event| {
+                let said = format!("{}: {}", text(event, "title"), text(event, "message"));
+                (text(event, "kind"), said)
+            })
+            .collect()
+    }
+
+    pub(crate) async fn kinds(&self, id: &str) -> Vec<String> {
+        let events = self.events(id).await;
+        events.into_iter().map(|(kind, _)| kind).collect()
+    }
+
+    /// Available, held and spent; the books are proven at the same time.
+    pub(crate) async fn wallet(&self) -> (i64, i64, i64) {
+        let mut conn = self.api.state.store().read().await.unwrap();
+        ledger::check(&mut conn).await.unwrap();
+        drop(conn);
+        let balance = self.get("/v1/billing/balance").await;
+        let [available, held, spent] =
+            ["available_usd", "held_usd", "spent_usd"].map(|field| micros(&balance[field]));
+        assert_eq!(available + held + spent, WELCOME, "{balance}");
+        (available, held, spent)
+    }
+
+    /// What a session has come to in the end, which it must have.
+    pub(crate) async fn ended(&self, id: &str) -> Ended {
+        let session = self
+            .until(id, "the end", |session| !session["end"].is_null())
+            .await;
+        let end = &session["end"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let charged = micros(&end["charged_usd"]);
+        let (_, held, spent) = self.wallet().await;
+        assert_eq!(held, 0, "nothing stays set aside: {session}");
+        let states: Vec<_> = session["services"].as_array().unwrap().iter().collect();
+        assert!(
+            states.iter().all(|service| service["state"] == "stopped"),
+            "{session}"
+        );
+        let (_, last) = self.events(id).await.pop().unwrap();
+        Ended {
+            status: text(&session["status"]),
+            code: text(&end["code"]),
+            step: text(&end["failed_step"]),
+            charged,
+            spent,
+            last,
+        }
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) status: String,
+    pub(crate) code: String,
+    pub(crate) step: String,
+    pub(crate) charged: i64,
+    /// Of the wallet, by everything.
+    pub(crate) spent: i64,
+    /// The last event.
+    pub(crate) last: String,
+}
+
+async fn raise(
+    dir: Arc<tempfile::TempDir>,
+    machine: &Arc<Machine>,
+    script: &Arc<Script>,
+    clock: Clock,
+    change: fn(&mut Config),
+) -> (TestApi, Background) {
+    let url = format!("sqlite://{}/junglegrid.db", dir.path().display());
+    let store = Store::open(&url).await.unwrap();
+    let catalogue = Catalogue::load(Some(&dir.path().join("templates"))).unwrap();
+    let engine: Arc<dyn Engine> = Arc::clone(machine) as _;
+    let api = TestApi::again(store, dir, engine, (catalogue, clock), change);
+    api.state.reach_apps_through(Arc::clone(script) as _);
+    let background = Background::of(&api);
+    (api, background)
+}

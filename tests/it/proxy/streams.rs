@@ -1,0 +1,265 @@
+//! What lasts: `WebSocket`s, event streams, large bodies.
+use super::*;
+use crate::site::PATIENCE;
+use junglegrid::domain::app::Phase;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Loopback sockets hold a few megabytes themselves.
+const IN_FLIGHT: usize = 40 << 20;
+const LARGE: usize = 200 << 20;
+
+async fn socket(site: &Site, app: &App, cookie: &str) -> TcpStream {
+    let (host, origin) = (site.host(app), site.origin(app));
+    let (head, stream) = site.websocket(&host, &origin, cookie, "/socket").await;
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    assert!(head.contains("\r\nupgrade: websocket\r\n"), "{head}");
+    assert!(
+        head.contains("\r\nsec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"),
+        "{head}"
+    );
+    stream
+}
+
+async fn echoes(stream: &mut TcpStream, bytes: &[u8]) {
+    stream.write_all(bytes).await.unwrap();
+    let mut back = vec![0; bytes.len()];
+    timeout(PATIENCE, stream.read_exact(&mut back))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(back == bytes);
+}
+
+/// Waits until the other side has closed.
+async fn cut(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    // However it was closed.
+    let _ = timeout(Duration::from_secs(5), stream.read_to_end(&mut rest))
+        .await
+        .expect("cut within 5 seconds");
+}
+
+/// Waits until a counter has come to rest.
+async fn settled(counter: &AtomicUsize) -> usize {
+    let mut before = usize::MAX;
+    until("it comes to rest", async || {
+        let now = counter.load(Ordering::Relaxed);
+        let same = now == before && now > 0;
+        before = now;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        same
+    })
+    .await;
+    before
+}
+
+#[tokio::test]
+async fn a_websocket_carries_bytes_both_ways() {
+    let (site, app, _double, _server) = running().await;
+    let cookie = site.enter(&app).await;
+    let mut stream = socket(&site, &app, &cookie).await;
+    echoes(&mut stream, b"\x81\x85\x00\x00\x00\x00hello").await;
+    let large: Vec<u8> = (0..50_000u32).flat_map(u32::to_le_bytes).collect();
+    echoes(&mut stream, &large).await;
+    stream.shutdown().await.unwrap();
+    cut(&mut stream).await;
+}
+
+/// P4.
+#[tokio::test]
+async fn a_websocket_is_opened_by_the_apps_own_pages_only() {
+    let (site, app, _double, _server) = running().await;
+    let cookie = site.enter(&app).await;
+    let other = site
+        .launch(&app.token, "127.0.0.1:1".parse().unwrap())
+        .await;
+    site.engine.asked.lock().unwrap().clear();
+    let own = site.origin(&app);
+    for origin in [
+        "https://evil.example",
+        "null",
+        "",
+        &site.origin(&other),
+        &site.portal(),
+        &format!("{own}.evil.example"),
+        &format!("{own}/"),
+        &own.replace("http:", "https:"),
+    ] {
+        let (head, _) = site
+            .websocket(&site.host(&app), origin, &cookie, "/socket")
+            .await;
+        assert!(head.starts_with("http/1.1 403 "), "{origin}: {head}");
+    }
+    let host = site.host(&app);
+    let handshake = |method: &str, more: &str| {
+        format!(
+            "{method} /socket HTTP/1.1\r\nHost: {host}\r\nOrigin: {own}\r\nCookie: {cookie}\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+        )
+    };
+    for (method, more) in [
+        (
+            "POST",
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\n",
+        ),
+        ("GET", "Upgrade: websocket\r\nSec-WebSocket-Version: 8\r\n"),
+        (
+            "GET",
+            "Upgrade: websocket, h2c\r\nSec-WebSocket-Version: 13\r\n",
+        ),
+        ("GET", "Upgrade: websocket\r\n"),
+        (
+            "GET",
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n",
+        ),
+    ] {
+        let request =
+            handshake(method, more).replace("Connection: Upgrade", "Connection: Upgrade, close");
+        let answer = site.raw(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{more}: {answer}");
+    }
+    assert!(
+        site.engine.asked.lock().unwrap().is_empty(),
+        "the app was asked"
+    );
+}
+
+/// P3, P10.
+#[tokio::test]
+async fn signing_out_cuts_open_websockets_and_streams() {
+    let (site, app, mut double, _server) = running().await;
+    let cookie = site.enter(&app).await;
+    let mut stream = socket(&site, &app, &cookie).await;
+    echoes(&mut stream, b"hello").await;
+    let request = site.inside(&app, &cookie, "/events").body(Body::empty());
+    let mut events = site.open(request.unwrap()).await.into_body();
+    let first = timeout(PATIENCE, events.frame())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!(first.into_data().unwrap(), "data: 1\n\n");
+    let out = site
+        .api
+        .call(Method::POST, "/auth/signout", &app.token, Value::Null)
+        .await;
+    assert_eq!(out.status, 200);
+    let both = async {
+        cut(&mut stream).await;
+        let end = timeout(Duration::from_secs(5), events.frame()).await;
+        let end = end.expect("cut within 5 seconds");
+        assert!(end.is_none_or(|frame| frame.is_err()), "it went on");
+    };
+    timeout(Duration::from_secs(5), both)
+        .await
+        .expect("cut within 5 seconds");
+    timeout(PATIENCE, double.dropped.recv())
+        .await
+        .expect("the app is told");
+}
+
+#[tokio::test]
+async fn the_end_of_the_app_cuts_downloads_and_uploads() {
+    let (site, app, double, _server) = running().await;
+    let cookie = site.enter(&app).await;
+    let path = format!("/bytes/{LARGE}");
+    let request = site.inside(&app, &cookie, &path).body(Body::empty());
+    let mut download = site.open(request.unwrap()).await.into_body();
+    timeout(PATIENCE, download.frame())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    let endless = futures_util::stream::pending::<Result<Bytes, Infallible>>();
+    let mut request = site
+        .inside(&app, &cookie, "/upload")
+        .body(Body::from_stream(endless))
+        .unwrap();
+    *request.method_mut() = Method::POST;
+    let upload = site.open(request);
+    double.gate.add_permits(1);
+    let ending = async {
+        until("both have been passed on", async || {
+            site.engine.connections.load(Ordering::Relaxed) == 2
+        })
+        .await;
+        site.becomes(&app, Phase::Stopping).await;
+    };
+    let (answer, ()) = tokio::join!(upload, ending);
+    assert_eq!(answer.status(), 401);
+    let rest = timeout(PATIENCE, download.collect()).await.unwrap();
+    assert!(rest.is_err(), "half a file must not look whole");
+}
+
+#[tokio::test]
+async fn stopping_the_server_ends_streams_and_websockets() {
+    let (site, app, _double, _server) = running().await;
+    let cookie = site.enter(&app).await;
+    let mut stream = socket(&site, &app, &cookie).await;
+    let request = site.inside(&app, &cookie, "/events").body(Body::empty());
+    let events = site.open(request.unwrap()).await.into_body();
+    site.shutdown.cancel();
+    cut(&mut stream).await;
+    let rest = timeout(PATIENCE, events.collect()).await;
+    assert!(rest.is_ok(), "the stream goes on");
+}
+
+#[tokio::test]
+async fn a_browser_that_goes_away_is_gone_for_the_app() {
+    let (site, app, mut double, _server) = running().await;
+    let cookie = site.enter(&app).await;
+    let request = site.inside(&app, &cookie, "/events").body(Body::empty());
+    let events = site.open(request.unwrap()).await;
+    drop(events);
+    timeout(PATIENCE, double.dropped.recv())
+        .await
+        .expect("the app is told");
+    let mut stream = socket(&site, &app, &cookie).await;
+    echoes(&mut stream, b"hello").await;
+    drop(stream);
+    let mut again = socket(&site, &app, &cookie).await;
+    echoes(&mut again, b"hello").await;
+}
+
+#[tokio::test]
+async fn a_large_download_waits_for_its_reader() {
+    let (site, app, double, _server) = running().await;
+    let cookie = site.enter(&app).await;
+    let path = format!("/bytes/{LARGE}");
+    let request = site.inside(&app, &cookie, &path).body(Body::empty());
+    let mut body = site.open(request.unwrap()).await.into_body();
+    let ahead = settled(&double.moved).await;
+    assert!(ahead < IN_FLIGHT, "{ahead} bytes are on their way");
+    let mut read = 0;
+    while let Some(frame) = timeout(PATIENCE, body.frame()).await.unwrap() {
+        read += frame.unwrap().into_data().unwrap().len();
+    }
+    assert_eq!(read, LARGE);
+}
+
+#[tokio::test]
+async fn a_large_upload_waits_for_the_app() {
+    let (site, app, double, _server) = running().await;
+    let cookie = site.enter(&app).await;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
+    let chunks = futures_util::stream::iter(0..LARGE / chunk.len()).map(move |_| {
+        count.fetch_add(chunk.len(), Ordering::Relaxed);
+        Ok::<_, Infallible>(chunk.clone())
+    });
+    let request = site
+        .inside(&app, &cookie, "/upload")
+        .body(Body::from_stream(chunks));
+    let mut request = request.unwrap();
+    *request.method_mut() = Method::POST;
+    let watching = async {
+        let ahead = settled(&sent).await;
+        assert!(ahead < IN_FLIGHT, "{ahead} bytes are on their way");
+        double.gate.add_permits(1);
+    };
+    let (answer, ()) = tokio::join!(site.send(request), watching);
+    assert_eq!(answer.text(), LARGE.to_string());
+}
