@@ -35,8 +35,9 @@ impl Typist {
     }
 
     async fn until(&mut self, what: &str, seen: impl Fn(&Self) -> bool) {
+        let end = tokio::time::Instant::now() + DEADLINE;
         while !seen(self) {
-            let next = tokio::time::timeout(DEADLINE, self.socket.next()).await;
+            let next = tokio::time::timeout_at(end, self.socket.next()).await;
             let next =
                 next.unwrap_or_else(|_| panic!("waited in vain for {what}: {:?}", self.output));
             match next.expect("the connection stays").unwrap() {
@@ -94,7 +95,14 @@ async fn a_shell_answers_and_goes_on_while_nobody_looks() {
         .tell(json!({ "type": "echo begun; sleep 1000\n" }))
         .await;
     again.sees("begun\r\n").await;
+    let before = again.output.len();
     again.tell(json!("interrupt")).await;
+    // What is typed while a shell takes an interrupt may be thrown away with it.
+    again
+        .until("the prompt", |typist| {
+            typist.output[before..].contains(" $ ")
+        })
+        .await;
     again.tell(json!({ "type": "echo a''live\n" })).await;
     again.sees("alive").await;
     again.tell(json!({ "type": "exit 3\n" })).await;
