@@ -90,9 +90,10 @@ async fn a_shell_answers_and_goes_on_while_nobody_looks() {
     again.sees("two\r\n").await;
     assert!(again.output.starts_with("still here"), "{:?}", again.output);
 
-    // Ctrl-C ends what runs, not the shell.
+    // Ctrl-C ends what runs, not the shell. The program itself says that it has begun: before
+    // that the terminal may still be the shell's, who would take the interrupt for its own.
     again
-        .tell(json!({ "type": "echo begun; sleep 1000\n" }))
+        .tell(json!({ "type": "sh -c 'echo be\"\"gun; exec sleep 1000'\n" }))
         .await;
     again.sees("begun\r\n").await;
     let before = again.output.len();
