@@ -9,6 +9,7 @@ mod apps_double;
 mod apps_view;
 mod architecture;
 mod auth;
+mod authorisation;
 mod budget;
 mod built_in_apps;
 mod contract;
