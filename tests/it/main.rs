@@ -20,6 +20,7 @@ mod fake;
 mod grid;
 mod harness;
 mod jobs;
+mod keys;
 mod kill;
 mod mail;
 mod malformed;
