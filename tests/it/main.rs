@@ -28,6 +28,7 @@ mod plans;
 mod portal;
 mod portal_apps;
 mod portal_jobs;
+mod portal_keys;
 mod portal_submit;
 mod proxy;
 mod proxy_hostile;

@@ -2,10 +2,12 @@
 use super::{ADA, patch};
 use crate::authorisation::credentials::{make, post};
 use crate::harness::TestApi;
+use crate::site::Site;
+use crate::stub::Machine;
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use junglegrid::api::Origin;
+use junglegrid::api::{self, Origin};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tower::ServiceExt as _;
@@ -59,37 +61,47 @@ async fn job(api: &TestApi, session: &str) -> String {
 
 #[tokio::test]
 async fn open_streams_end_with_the_right_to_them() {
-    let api = TestApi::start().await;
+    let (api, _machine) = Machine::start().await;
     let ada = api.sign_up(ADA).await;
     let job = job(&api, &ada).await;
+    let site = Site::start().await;
+    let eve = site.api.sign_up("eve@example.org").await;
+    let app = site.launch(&eve, "127.0.0.1:1".parse().unwrap()).await;
     let paths = [
-        format!("/v1/jobs/{job}/logs/live"),
-        format!("/v1/jobs/{job}/live"),
+        (&api, &ada, format!("/v1/jobs/{job}/logs/live")),
+        (&api, &ada, format!("/v1/jobs/{job}/live")),
+        (&site.api, &eve, format!("/v1/app-sessions/{}/live", app.id)),
+        (
+            &site.api,
+            &eve,
+            format!("/v1/app-sessions/{}/events/live", app.id),
+        ),
     ];
+    assert_eq!(paths.len(), api::RAW.len() - 1, "all but the operators'");
     let ends = ["disable", "revoke", "narrow", "move", "replace"];
-    for path in &paths {
+    for (api, ada, path) in &paths {
         for end in ends {
             let all = json!({ "scopes": ["jobs:read", "logs:read"] });
-            let (key, id) = make(&api, &ada, all).await;
-            let stream = open(&api, path, &key).await;
+            let (key, id) = make(api, ada, all).await;
+            let stream = open(api, path, &key).await;
             match end {
                 "disable" => {
-                    post(&api, &ada, &id, "disable").await;
+                    post(api, ada, &id, "disable").await;
                 }
                 "revoke" => {
                     let path = format!("/v1/api-keys/{id}");
-                    api.call(Method::DELETE, &path, &ada, Value::Null).await;
+                    api.call(Method::DELETE, &path, ada, Value::Null).await;
                 }
                 "narrow" => {
-                    patch(&api, &ada, &id, json!({ "scopes": ["jobs:estimate"] })).await;
+                    patch(api, ada, &id, json!({ "scopes": ["jobs:estimate"] })).await;
                 }
                 "move" => {
-                    patch(&api, &ada, &id, json!({ "allowed_ips": ["198.51.100.1"] })).await;
+                    patch(api, ada, &id, json!({ "allowed_ips": ["198.51.100.1"] })).await;
                 }
                 _ => {
                     let path = format!("/v1/api-keys/{id}/rotate");
                     let body = json!({ "overlap_seconds": 0 });
-                    api.call(Method::POST, &path, &ada, body).await;
+                    api.call(Method::POST, &path, ada, body).await;
                 }
             }
             stream.ends(&format!("{end} {path}")).await;
@@ -99,7 +111,7 @@ async fn open_streams_end_with_the_right_to_them() {
 
 #[tokio::test]
 async fn a_stream_outlives_what_does_not_concern_it() {
-    let api = TestApi::start().await;
+    let (api, _machine) = Machine::start().await;
     let ada = api.sign_up(ADA).await;
     let job = job(&api, &ada).await;
     let all = json!({ "scopes": ["jobs:read", "logs:read"] });
@@ -117,7 +129,7 @@ async fn a_stream_outlives_what_does_not_concern_it() {
 
 #[tokio::test]
 async fn who_signs_out_reads_no_job_live() {
-    let api = TestApi::start().await;
+    let (api, _machine) = Machine::start().await;
     let ada = api.sign_up(ADA).await;
     let job = job(&api, &ada).await;
     let stream = open(&api, &format!("/v1/jobs/{job}/live"), &ada).await;
