@@ -16,6 +16,7 @@ fn filled(pattern: &str) -> String {
         .replace("{job}", &format!("job_{zeros}"))
         .replace("{draft}", &format!("draft_{zeros}"))
         .replace("{session}", &format!("ts_{zeros}"))
+        .replace("{key}", &format!("key_{zeros}"))
         .replace("{slug}", "nothing")
 }
 
@@ -38,14 +39,8 @@ fn operations() -> Vec<(Method, String, Access)> {
             paths.map(|path| (method.clone(), filled(&path), *access))
         })
         .collect();
-    for (stream, access) in [
-        (api::LOGS_LIVE, Access::Session),
-        (api::JOB_LIVE, Access::Session),
-        (api::APP_EVENTS_LIVE, Access::Session),
-        (api::APP_LIVE, Access::Session),
-        (api::BOARD_LIVE, Access::Operator),
-    ] {
-        all.push((Method::GET, filled(stream), access));
+    for (method, path, access) in api::RAW {
+        all.push((method.clone(), filled(path), *access));
     }
     all
 }
@@ -67,8 +62,8 @@ async fn every_operation_is_there_and_closed_to_strangers() {
     let all = operations();
     assert_eq!(
         all.len(),
-        api::ALL.len() + 6 + 5,
-        "six twins and five streams"
+        api::ALL.len() + api::RAW.len() + 6,
+        "with six twins"
     );
     for (method, path, access) in all {
         let what = format!("{method} {path}");

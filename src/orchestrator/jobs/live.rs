@@ -102,6 +102,10 @@ impl Follower {
                 // Whoever is slow to read the hub simply looks at the database.
                 change = self.changes.recv() => match change {
                     Ok(change) if change.job() == Some(self.id) => return true,
+                    // Whether that ends the stream is seen at the next look.
+                    Ok(Change::SignedOut { bearer }) if bearer == self.caller.bearer() => {
+                        return true;
+                    }
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => return true,
                     Err(RecvError::Closed) => return false,

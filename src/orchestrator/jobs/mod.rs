@@ -4,7 +4,7 @@ mod output;
 pub(super) mod submission;
 pub(super) mod view;
 
-use super::route::{Call, Cx, on, on_both};
+use super::route::{Call, Cx, on, on_both, raw};
 use super::{Error, State, estimates, lifecycle};
 use crate::api::jobs as wire;
 use crate::api::{self, CancelJob, GetJob, ListEvents, ListJobs, SubmitJob};
@@ -29,8 +29,8 @@ pub(super) fn routes() -> Router<State> {
         .merge(on(list_events))
         .merge(on_both(output::list))
         .merge(on_both(cancel))
-        .route(api::LOGS_LIVE, on_get(live::logs))
-        .route(api::JOB_LIVE, on_get(live::job))
+        .merge(raw(api::LOGS_LIVE, on_get(live::logs)))
+        .merge(raw(api::JOB_LIVE, on_get(live::job)))
 }
 
 async fn submit(cx: Cx, call: Call<SubmitJob>) -> Result<wire::Submitted, Error> {
