@@ -1,4 +1,6 @@
 //! Chromium, driven through chromedriver.
+mod windows;
+
 use crate::server::{self, DEADLINE, until};
 use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
 use fantoccini::elements::Element;
@@ -9,7 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -33,6 +35,8 @@ pub(crate) enum Visitor {
     Desk,
     /// At a desk, with JavaScript off.
     NoScript,
+    /// The same, and reads pages while they are still coming.
+    NoScriptEager,
     /// With a phone of 375 by 812.
     Phone,
 }
@@ -50,6 +54,21 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) async fn open(visitor: Visitor, server: &server::Server) -> Self {
+        Self::start(visitor, server.url(""), None).await
+    }
+
+    /// The same, with everything between them going through `relay`.
+    pub(crate) async fn open_behind(
+        visitor: Visitor,
+        server: &server::Server,
+        relay: SocketAddr,
+    ) -> Self {
+        let base = format!("http://localhost:{}", server.address.port());
+        let found = format!("--host-resolver-rules=MAP localhost {relay}");
+        Self::start(visitor, base, Some(found)).await
+    }
+
+    async fn start(visitor: Visitor, base: String, argument: Option<String>) -> Self {
         let driver = Driver::start();
         let profile = TempDir::new().unwrap();
         let folder = format!("--user-data-dir={}", profile.path().display());
@@ -59,9 +78,12 @@ impl Browser {
                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
                 "--window-size=1280,900", folder],
         });
+        if let (Some(argument), Some(all)) = (argument, options["args"].as_array_mut()) {
+            all.push(argument.into());
+        }
         match visitor {
             Visitor::Desk => {}
-            Visitor::NoScript => {
+            Visitor::NoScript | Visitor::NoScriptEager => {
                 options["prefs"] =
                     json!({"profile.managed_default_content_settings.javascript": 2});
             }
@@ -70,8 +92,14 @@ impl Browser {
                 options["mobileEmulation"] = json!({"deviceMetrics": phone});
             }
         }
-        let wanted =
-            json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
+        let waits = match visitor {
+            Visitor::NoScriptEager => "none",
+            Visitor::Desk | Visitor::NoScript | Visitor::Phone => "normal",
+        };
+        let wanted = json!({
+            "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"},
+            "pageLoadStrategy": waits,
+        });
         let Value::Object(wanted) = wanted else {
             unreachable!("it is an object")
         };
@@ -85,8 +113,8 @@ impl Browser {
             client,
             session,
             driver,
-            base: server.url(""),
-            scripts: visitor != Visitor::NoScript,
+            base,
+            scripts: matches!(visitor, Visitor::Desk | Visitor::Phone),
             _profile: profile,
         }
     }
@@ -177,6 +205,19 @@ impl Browser {
         let field = self.see(css).await;
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
+    }
+
+    /// Types `text` over what is in the field and goes on to the next.
+    pub(crate) async fn retype(&self, css: &str, text: &str) {
+        let field = self.see(css).await;
+        let keys = format!("\u{e009}a\u{e000}{text}\u{e004}");
+        field.send_keys(&keys).await.unwrap();
+    }
+
+    /// Chooses a file for a field.
+    pub(crate) async fn choose(&self, css: &str, file: &Path) {
+        let field = self.see(css).await;
+        field.send_keys(file.to_str().unwrap()).await.unwrap();
     }
 
     /// Presses what `css` selects, as soon as that is possible.
