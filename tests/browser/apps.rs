@@ -1,11 +1,13 @@
 //! Apps that are launched from templates: the real ones, on the real engine.
 mod cut;
+mod failed;
 mod plain;
 mod record;
 mod relay;
 mod scripts;
 
 pub(crate) use cut::a_connection_that_is_cut_loses_and_repeats_nothing;
+pub(crate) use failed::a_failed_launch_shows_why_where_it_is_watched;
 pub(crate) use plain::{an_app_is_launched_used_and_stopped_without_javascript, one_page_grows};
 pub(crate) use scripts::a_launch_is_watched_opened_used_and_stopped;
 
@@ -45,6 +47,15 @@ impl Stage {
             token,
             busy,
         })
+    }
+
+    /// Puts a template beside those that come with the program.
+    fn add_template(&mut self, slug: &str, manifest: &str) {
+        let folder = self.server.data().join("templates");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{slug}.toml")), manifest).unwrap();
+        // It is read when the server starts.
+        self.server.restart();
     }
 
     fn get(&self, path: &str) -> Value {
@@ -157,25 +168,21 @@ async fn arrives_at_an_app(browser: &Browser, path: &str) -> Url {
 /// The page lists what the API lists: each event once, in order, with its words.
 async fn lists_all_events(stage: &Stage, browser: &Browser, id: &str) {
     let expected: Vec<String> = stage.events(id).iter().map(line).collect();
-    let last = format!("#e-{}", expected.len());
-    browser.see(&last).await;
-    let mut shown = Vec::new();
-    for number in 1..=browser.count("#events > *").await {
-        let nth = format!("#events > :nth-child({number})");
-        shown.push(browser.text(&nth).await);
-        let own = format!("#events > #e-{number}:nth-child({number})");
-        assert!(browser.sees(&own).await, "{number} is not in its place");
-    }
-    assert_eq!(shown, expected);
+    browser.see(&format!("#e-{}", expected.len())).await;
+    assert_eq!(browser.texts("#events > *").await, expected);
 }
 
 /// An event as the page writes it.
 fn line(event: &Value) -> String {
-    let text = |name: &str| event[name].as_str().unwrap();
-    let clock = &text("created_at")[11..19];
-    let (title, message) = (text("title"), text("message"));
+    let [clock, title, message] = words(event);
     if message.is_empty() || message == title {
         return format!("{clock}  {title}\n");
     }
     format!("{clock}  {title} – {message}\n")
+}
+
+/// When it was, what, and more about it.
+fn words(event: &Value) -> [&str; 3] {
+    let text = |name: &str| event[name].as_str().unwrap();
+    [&text("created_at")[11..19], text("title"), text("message")]
 }

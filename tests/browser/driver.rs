@@ -1,8 +1,8 @@
 //! Chromium, driven through chromedriver.
+mod hands;
 mod windows;
 
 use crate::server::{self, DEADLINE, until};
-use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -171,7 +171,11 @@ impl Browser {
     }
 
     pub(crate) async fn count(&self, css: &str) -> usize {
-        self.client.find_all(Locator::Css(css)).await.unwrap().len()
+        self.until(css, async || {
+            let all = self.client.find_all(Locator::Css(css)).await;
+            all.ok().map(|all| all.len())
+        })
+        .await
     }
 
     /// What can be read there, hidden or not.
@@ -179,6 +183,18 @@ impl Browser {
         self.until(css, async || {
             let element = self.client.find(Locator::Css(css)).await.ok()?;
             element.prop("textContent").await.ok()?
+        })
+        .await
+    }
+
+    /// What can be read in each of them.
+    pub(crate) async fn texts(&self, css: &str) -> Vec<String> {
+        self.until(css, async || {
+            let mut texts = Vec::new();
+            for element in self.client.find_all(Locator::Css(css)).await.ok()? {
+                texts.push(element.prop("textContent").await.ok()??);
+            }
+            Some(texts)
         })
         .await
     }
@@ -198,73 +214,6 @@ impl Browser {
     pub(crate) async fn value(&self, css: &str) -> String {
         let field = self.see(css).await;
         field.prop("value").await.unwrap().unwrap_or_default()
-    }
-
-    /// Types `text` instead of what is in the field.
-    pub(crate) async fn fill(&self, css: &str, text: &str) {
-        let field = self.see(css).await;
-        field.clear().await.unwrap();
-        field.send_keys(text).await.unwrap();
-    }
-
-    /// Types `text` over what is in the field and goes on to the next.
-    pub(crate) async fn retype(&self, css: &str, text: &str) {
-        let field = self.see(css).await;
-        let keys = format!("\u{e009}a\u{e000}{text}\u{e004}");
-        field.send_keys(&keys).await.unwrap();
-    }
-
-    /// Chooses a file for a field.
-    pub(crate) async fn choose(&self, css: &str, file: &Path) {
-        let field = self.see(css).await;
-        field.send_keys(file.to_str().unwrap()).await.unwrap();
-    }
-
-    /// Presses what `css` selects, as soon as that is possible.
-    pub(crate) async fn click(&self, css: &str) {
-        let what = format!("{css} to be pressed");
-        self.until(&what, async || {
-            let element = self.client.find(Locator::Css(css)).await.ok()?;
-            element.click().await.ok()
-        })
-        .await;
-    }
-
-    /// Presses the visible button or link that says `words`.
-    pub(crate) async fn press(&self, words: &str) {
-        let xpath = format!("//*[self::button or self::a][normalize-space(.)='{words}']");
-        let what = format!("“{words}” to be pressed");
-        self.until(&what, async || {
-            for element in self.client.find_all(Locator::XPath(&xpath)).await.ok()? {
-                if element.is_displayed().await.unwrap_or(false) && element.click().await.is_ok() {
-                    return Some(());
-                }
-            }
-            None
-        })
-        .await;
-    }
-
-    pub(crate) async fn double_click(&self, css: &str) {
-        let element = self.see(css).await;
-        let press = || PointerAction::Down {
-            button: fantoccini::actions::MOUSE_BUTTON_LEFT,
-        };
-        let lift = || PointerAction::Up {
-            button: fantoccini::actions::MOUSE_BUTTON_LEFT,
-        };
-        let mouse = MouseActions::new("mouse".to_owned())
-            .then(PointerAction::MoveToElement {
-                element,
-                duration: None,
-                x: 0.0,
-                y: 0.0,
-            })
-            .then(press())
-            .then(lift())
-            .then(press())
-            .then(lift());
-        self.client.perform_actions(mouse).await.unwrap();
     }
 
     /// What a script says about the page. Only where scripts run.

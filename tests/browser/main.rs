@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         apps::a_launch_is_watched_opened_used_and_stopped,
         apps::an_app_is_launched_used_and_stopped_without_javascript,
         apps::one_page_grows,
+        apps::a_failed_launch_shows_why_where_it_is_watched,
         apps::a_connection_that_is_cut_loses_and_repeats_nothing,
         layout::no_page_is_wider_than_a_phone,
     ];

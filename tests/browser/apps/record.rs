@@ -69,8 +69,11 @@ pub(super) async fn moments(browser: &Browser) -> Vec<Moment> {
 }
 
 /// What was shown of it, one after the other.
-pub(super) fn course<T: PartialEq>(moments: &[Moment], of: impl Fn(&Moment) -> T) -> Vec<T> {
-    let mut course: Vec<T> = moments.iter().map(of).collect();
+pub(super) fn course<'a, T: PartialEq>(
+    moments: impl IntoIterator<Item = &'a Moment>,
+    of: impl Fn(&'a Moment) -> T,
+) -> Vec<T> {
+    let mut course: Vec<T> = moments.into_iter().map(of).collect();
     course.dedup();
     course
 }

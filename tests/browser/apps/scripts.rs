@@ -33,7 +33,6 @@ pub(crate) fn a_launch_is_watched_opened_used_and_stopped() {
         browser.reads("#state", |text| text == WAY[0]).await;
         is_withheld(&browser, "Waiting for a free slot").await;
         browser.press("Open dashboard").await;
-        assert_eq!(browser.pages().await, 1);
         stage.assert_closed(&id, "console");
         stage.begin();
         first_let_in(&stage, &id);
@@ -47,6 +46,7 @@ pub(crate) fn a_launch_is_watched_opened_used_and_stopped() {
         came_by_itself(&moments);
         offered_in_time(&moments, &stage.events(&id));
 
+        assert_eq!(browser.pages().await, 1);
         let console = browser.opens(browser.press("Open dashboard")).await;
         let at = arrives_at_an_app(&browser, "/").await;
         assert_eq!(at.port(), Some(stage.server.address.port()));
@@ -144,12 +144,12 @@ fn first_let_in(stage: &Stage, id: &str) {
 /// The page went the whole way, and only forward.
 fn came_by_itself(moments: &[Moment]) {
     assert_whole(moments);
-    let states = course(moments, |moment| moment.state.clone());
+    let states = course(moments, |moment| moment.state.as_str());
     let mut way = WAY.iter();
     let forward = states.iter().all(|state| way.any(|next| next == state));
     assert!(forward, "{states:?}");
-    assert_eq!(states.first().map(String::as_str), Some(WAY[0]));
-    assert_eq!(states.last().map(String::as_str), Some(WAY[4]));
+    assert_eq!(states.first().copied(), Some(WAY[0]));
+    assert_eq!(states.last().copied(), Some(WAY[4]));
     assert!(states.len() > 2, "it jumped: {states:?}");
 
     // Each step was waited for, then done, and stays done.
@@ -196,9 +196,7 @@ fn offered_in_time(moments: &[Moment], events: &[Value]) {
         );
     }
     let closed = moments.iter().filter(|moment| moment.offers.is_empty());
-    let reasons: Vec<String> = course(&closed.cloned().collect::<Vec<_>>(), |moment| {
-        moment.why.clone()
-    });
+    let reasons = course(closed, |moment| moment.why.as_str());
     assert!(reasons.len() > 1, "{reasons:?}");
     let offered = moments.last().unwrap().offers.clone();
     assert_eq!(offered, ["primary", "console", "monitor"]);
