@@ -77,6 +77,9 @@ const ESTIMATE: Access = Access::Scopes(&["jobs:estimate", "jobs:write"]);
 const SUBMIT: Access = Access::Scopes(&["jobs:submit", "jobs:write"]);
 const LIST: Access = Access::Scopes(&["jobs:read"]);
 const READ: Access = Access::Scopes(&["jobs:read", "jobs:write"]);
+/// Whoever may do anything with jobs may see what there is to run them on.
+const CAPACITY: Access =
+    Access::Scopes(&["jobs:read", "jobs:write", "jobs:estimate", "jobs:submit"]);
 const LOGS: Access = Access::Scopes(&["logs:read", "jobs:read"]);
 
 endpoints! {
@@ -150,8 +153,11 @@ endpoints! {
     SubmitDraft = POST "/v1/job-drafts/{draft}/submit" SUBMIT, 202
         [path: (DraftId,), query: (), body: accounts::Nothing] -> jobs::Submitted;
 
+    /// That the API answers. Whether it can do its work, `/readyz` knows.
+    GetHealth = GET "/v1/health" Access::Public, 200
+        [path: (), query: (), body: ()] -> overview::Health;
     /// The machines of this grid, their rates, free slots and protections.
-    ListNodes = GET "/v1/nodes" READ, 200
+    ListNodes = GET "/v1/nodes" CAPACITY, 200
         [path: (), query: (), body: ()] -> nodes::List;
     /// What the dashboard shows, in one call.
     GetOverview = GET "/v1/overview" LIST, 200
