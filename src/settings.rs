@@ -50,7 +50,7 @@ enum Shown {
 
 /// Every setting: its name, its default, how it is shown. An empty default
 /// means that it depends on others or may be absent.
-const KEYS: [(&str, &str, Shown); 27] = {
+const KEYS: [(&str, &str, Shown); 29] = {
     use Shown::{Plainly, WithoutPassword};
     [
         ("listen", "127.0.0.1:8080", Plainly),
@@ -60,6 +60,8 @@ const KEYS: [(&str, &str, Shown); 27] = {
         ("trusted_proxies", "", Plainly),
         ("insecure_http", "false", Plainly),
         ("connections_per_address", "64", Plainly),
+        ("streams_per_sign_in", "6", Plainly),
+        ("streams_per_account", "20", Plainly),
         ("no_portal", "false", Plainly),
         ("orchestrator", "", WithoutPassword),
         ("database", "", WithoutPassword),
@@ -96,6 +98,10 @@ pub struct Settings {
     pub insecure_http: bool,
     /// Open connections from one address.
     pub connections_per_address: usize,
+    /// Live streams of apps that one sign-in may have open.
+    pub streams_per_sign_in: usize,
+    /// The same for one account, however often it has signed in.
+    pub streams_per_account: usize,
     pub no_portal: bool,
     /// Another orchestrator, for which this process is only the portal.
     pub orchestrator: Option<Url>,
@@ -229,10 +235,9 @@ impl Settings {
             apps_domain: get("apps_domain").domain()?,
             trusted_proxies: get("trusted_proxies").nets()?,
             insecure_http: get("insecure_http").switch()?,
-            connections_per_address: usize::try_from(
-                get("connections_per_address").whole(1, 8192)?,
-            )
-            .unwrap_or(64),
+            connections_per_address: get("connections_per_address").count(8192)?,
+            streams_per_sign_in: get("streams_per_sign_in").count(4096)?,
+            streams_per_account: get("streams_per_account").count(4096)?,
             no_portal: get("no_portal").switch()?,
             orchestrator: get("orchestrator").origin()?,
             database: get("database").database(&data)?,
