@@ -8,12 +8,13 @@ mod error;
 mod estimates;
 mod hub;
 mod jobs;
+mod keys;
 mod lifecycle;
 mod overview;
 mod route;
 pub mod workers;
 
-pub use caller::Caller;
+pub use caller::{BearerId, Caller};
 pub use error::Error;
 pub use hub::{Change, Hub};
 
@@ -194,6 +195,7 @@ pub fn router(state: State) -> Router {
         .merge(jobs::routes())
         .merge(drafts::routes())
         .merge(overview::routes())
-        .merge(apps::routes());
+        .merge(apps::routes())
+        .merge(keys::routes());
     route::closed(routes).with_state(state)
 }

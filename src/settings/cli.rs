@@ -95,9 +95,19 @@ pub struct Flags {
     #[arg(long, env = "JUNGLEGRID_DATA", value_name = "DIR")]
     data: Option<String>,
 
-    /// The address that people type, http or https, without a path. Default `http://LISTEN`
+    /// The address that people type, http or https, without a path. Default `http://LISTEN`,
+    /// with TLS `https://LISTEN`
     #[arg(long, env = "JUNGLEGRID_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+
+    /// PEM file with the certificate (and its chain) for HTTPS; needs --tls-key. Read again
+    /// on SIGHUP. Default none, plain HTTP
+    #[arg(long, env = "JUNGLEGRID_TLS_CERTIFICATE", value_name = "FILE")]
+    tls_certificate: Option<String>,
+
+    /// PEM file with the certificate's private key, without a passphrase. Default none
+    #[arg(long, env = "JUNGLEGRID_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<String>,
 
     /// Apps run one label below this domain, which should not belong to the portal's site. Default apps.localhost
     #[arg(long, env = "JUNGLEGRID_APPS_DOMAIN", value_name = "DOMAIN")]

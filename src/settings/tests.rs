@@ -312,3 +312,26 @@ fn every_setting_is_a_documented_flag_and_variable() {
     let help = cli::command().render_long_help().to_string();
     assert!(help.contains("--public-url") && !help.contains("shim"));
 }
+
+#[test]
+fn tls_needs_two_files_and_changes_the_public_url() {
+    let both = [
+        ("tls_certificate", "certificate.pem"),
+        ("tls_key", "key.pem"),
+        ("listen", "0.0.0.0:0"),
+    ];
+    let mut settings = with(&both).unwrap();
+    assert_eq!(settings.public_url.scheme(), "https");
+    settings.bound_to("192.0.2.1:8443".parse().unwrap());
+    assert_eq!(settings.public_url.as_str(), "https://192.0.2.1:8443/");
+    assert!(settings.warnings().iter().all(|said| !said.contains("TLS")));
+    for one in [both[0], both[1]] {
+        assert!(with(&[one]).is_err());
+    }
+    for (name, value) in [
+        ("public_url", "http://grid.example.com"),
+        ("insecure_http", "true"),
+    ] {
+        assert!(with(&[both[0], both[1], (name, value)]).is_err(), "{name}");
+    }
+}
