@@ -62,6 +62,8 @@ const KEYS: [(&str, &str, Shown); 29] = {
         ("trusted_proxies", "", Plainly),
         ("insecure_http", "false", Plainly),
         ("connections_per_address", "64", Plainly),
+        ("streams_per_sign_in", "6", Plainly),
+        ("streams_per_account", "20", Plainly),
         ("no_portal", "false", Plainly),
         ("orchestrator", "", WithoutPassword),
         ("database", "", WithoutPassword),
@@ -100,6 +102,10 @@ pub struct Settings {
     pub insecure_http: bool,
     /// Open connections from one address.
     pub connections_per_address: usize,
+    /// Live streams of apps that one sign-in may have open.
+    pub streams_per_sign_in: usize,
+    /// The same for one account, however often it has signed in.
+    pub streams_per_account: usize,
     pub no_portal: bool,
     /// Another orchestrator, for which this process is only the portal.
     pub orchestrator: Option<Url>,
@@ -257,10 +263,9 @@ impl Settings {
             apps_domain: get("apps_domain").domain()?,
             trusted_proxies: get("trusted_proxies").nets()?,
             insecure_http: get("insecure_http").switch()?,
-            connections_per_address: usize::try_from(
-                get("connections_per_address").whole(1, 8192)?,
-            )
-            .unwrap_or(64),
+            connections_per_address: get("connections_per_address").count(8192)?,
+            streams_per_sign_in: get("streams_per_sign_in").count(4096)?,
+            streams_per_account: get("streams_per_account").count(4096)?,
             no_portal: get("no_portal").switch()?,
             orchestrator: get("orchestrator").origin()?,
             database: get("database").database(&data)?,

@@ -160,6 +160,9 @@ endpoints! {
     SubmitDraft = POST "/v1/job-drafts/{draft}/submit" SUBMIT, 202
         [path: (DraftId,), query: (), body: accounts::Nothing] -> jobs::Submitted;
 
+    /// That the API answers. Whether it can do its work, `/readyz` knows.
+    GetHealth = GET "/v1/health" Access::Public, 200
+        [path: (), query: (), body: ()] -> overview::Health;
     /// The machines of this grid, their rates, free slots and protections.
     ListNodes = GET "/v1/nodes" ANY, 200
         [path: (), query: (), body: ()] -> nodes::List;

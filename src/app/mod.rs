@@ -270,6 +270,8 @@ fn config(settings: &Settings, key: &[u8; 32]) -> Config {
         session_lifetime: settings.session_absolute,
         operator_idle: settings.operator_idle,
         operator_lifetime: settings.operator_absolute,
+        streams_per_sign_in: settings.streams_per_sign_in,
+        streams_per_account: settings.streams_per_account,
         smtp: settings.smtp.is_some(),
         log_limit_bytes: LOG_LIMIT_BYTES,
     }

@@ -64,6 +64,10 @@ pub struct Config {
     /// The same two for operators, if those are shorter.
     pub operator_idle: Duration,
     pub operator_lifetime: Duration,
+    /// Live streams of apps that one sign-in may have open.
+    pub streams_per_sign_in: usize,
+    /// The same for one account.
+    pub streams_per_account: usize,
     /// Whether mails leave by SMTP; else they are files in the data directory.
     pub smtp: bool,
     /// Most bytes of output kept per job.

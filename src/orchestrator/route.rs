@@ -83,7 +83,18 @@ where
 }
 
 pub(super) fn query<Q: serde::de::DeserializeOwned>(uri: &Uri) -> Result<Q, Error> {
-    let read = Query::<Q>::try_from_uri(uri);
+    // Where nothing is asked for, whatever is said is ignored.
+    if let Ok(nothing) = serde_json::from_value(Value::Null) {
+        return Ok(nothing);
+    }
+    // A field that a client left empty is one that it did not fill in.
+    let given = uri.query().unwrap_or_default().split('&');
+    let given: Vec<&str> = given.filter(|pair| !pair.ends_with('=')).collect();
+    let uri = Uri::builder()
+        .path_and_query(format!("/?{}", given.join("&")))
+        .build()
+        .map_err(|_| Error::BadRequest("The query is not right.".into()))?;
+    let read = Query::<Q>::try_from_uri(&uri);
     read.map(|Query(query)| query)
         .map_err(|error| Error::BadRequest(format!("The query is not right: {}.", cause(&error))))
 }

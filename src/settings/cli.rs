@@ -133,6 +133,15 @@ pub struct Flags {
     #[arg(long, env = "JUNGLEGRID_CONNECTIONS_PER_ADDRESS", value_name = "COUNT")]
     connections_per_address: Option<String>,
 
+    /// Live streams of apps (one for each open page of a session) that one sign-in may
+    /// have open, 1 to 4096. Default 6
+    #[arg(long, env = "JUNGLEGRID_STREAMS_PER_SIGN_IN", value_name = "COUNT")]
+    streams_per_sign_in: Option<String>,
+
+    /// The same for all sign-ins of one account together, 1 to 4096. Default 20
+    #[arg(long, env = "JUNGLEGRID_STREAMS_PER_ACCOUNT", value_name = "COUNT")]
+    streams_per_account: Option<String>,
+
     /// Serve the API alone: true or false. Default false
     #[arg(
         long,

@@ -51,6 +51,10 @@ fn everything_has_a_default() {
     );
     assert_eq!(settings.default_run, Duration::from_hours(1));
     assert!(settings.host_slots >= 1);
+    assert_eq!(
+        (settings.streams_per_sign_in, settings.streams_per_account),
+        (6, 20)
+    );
     assert!(settings.warnings().is_empty() && !settings.refuses_host_engine());
 }
 
@@ -190,6 +194,8 @@ fn what_is_not_allowed_is_named() {
         ("trusted_proxies", "10.0.0.0/33", "ranges"),
         ("insecure_http", "maybe", "true or false"),
         ("connections_per_address", "0", "from 1 to 8192"),
+        ("streams_per_sign_in", "0", "from 1 to 4096"),
+        ("streams_per_account", "4097", "from 1 to 4096"),
         ("database", "mysql://x/y", "postgres://"),
         ("engine", "docker", "auto or host"),
         ("host_images", "some", "host or any"),

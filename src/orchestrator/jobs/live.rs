@@ -174,7 +174,9 @@ pub(super) async fn logs(
             job = now;
         }
     };
-    Ok(respond(stream))
+    // This family's clients know a sign of life by its name.
+    let beat = Event::default().event("heartbeat").data("{}");
+    Ok(respond(stream, KeepAlive::new().event(beat)))
 }
 
 /// Events and output together, for a page that follows one job.
@@ -211,7 +213,7 @@ pub(super) async fn job(
             job = now;
         }
     };
-    Ok(respond(stream))
+    Ok(respond(stream, KeepAlive::new()))
 }
 
 /// The job as it goes over the wire, with its events after `after`.
@@ -244,10 +246,10 @@ fn named(name: &'static str, id: Option<i64>, data: &serde_json::Value) -> Event
     }
 }
 
-fn respond(stream: impl Stream<Item = Event> + Send + 'static) -> Response {
+fn respond(stream: impl Stream<Item = Event> + Send + 'static, keep_alive: KeepAlive) -> Response {
     let stream = stream.map(Ok::<_, Infallible>);
     let mut response = Sse::new(stream)
-        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .keep_alive(keep_alive.interval(KEEP_ALIVE))
         .into_response();
     let headers = response.headers_mut();
     headers.insert(

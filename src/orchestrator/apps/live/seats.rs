@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-const PER_BEARER: usize = 6;
-const PER_ACCOUNT: usize = 20;
+/// In this process. As many connections again are left for everything else.
 const PER_PROCESS: usize = 4_096;
 
 #[derive(Debug, Default)]
@@ -34,17 +33,18 @@ impl Seat {
     ///
     /// [`Error::TooMany`] if as many streams are open as may be.
     pub(super) fn take(state: &State, caller: &Caller) -> Result<Self, Error> {
+        let config = state.config();
+        let (per_bearer, per_account) = (config.streams_per_sign_in, config.streams_per_account);
         let mut taken = state.0.live.seats.lock();
         let bearers = taken.bearers.get(&caller.bearer()).map_or(0, |(n, _)| *n);
         let accounts = taken.accounts.get(&caller.account).copied().unwrap_or(0);
-        let full = if bearers >= PER_BEARER {
-            format!(
-                "This sign-in or key has {PER_BEARER} live streams open, which is the most. Close one."
-            )
-        } else if accounts >= PER_ACCOUNT {
-            format!(
-                "Your account has {PER_ACCOUNT} live streams open, which is the most. Close one."
-            )
+        let most = |who: &str, most: usize| {
+            format!("{who} has {most} live streams open, which is the most. Close one.")
+        };
+        let full = if bearers >= per_bearer {
+            most("This sign-in or key", per_bearer)
+        } else if accounts >= per_account {
+            most("Your account", per_account)
         } else if taken.all >= PER_PROCESS {
             "As many live streams are open here as there can be. Try again in a while.".into()
         } else {
