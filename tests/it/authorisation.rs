@@ -2,7 +2,7 @@
 //!
 //! What is expected is written out here, from the contract, and compared with the
 //! table, so that neither can be wrong alone.
-mod credentials;
+pub(crate) mod credentials;
 
 use crate::harness::TestApi;
 use axum::body::Body;

@@ -178,7 +178,7 @@ pub(super) fn presets(typed: &Typed, wrong: &Wrong) -> Markup {
 /// A box per scope.
 fn boxes(ticked: &[String]) -> Markup {
     html! {
-        div {
+        div.card {
             @for scope in Scope::ALL {
                 label.check {
                     input type="checkbox" name="scope" value=(scope) checked[ticked.iter().any(|name| name == scope.name())];

@@ -128,9 +128,9 @@ fn listing(asked: &Asked, list: &List, now: OffsetDateTime) -> Markup {
                     tr {
                         th scope="col" { "Key" }
                         th scope="col" { "Status" }
-                        th scope="col" { "Scopes" }
-                        th scope="col" { "Expires" }
                         th scope="col" { "Last used" }
+                        th scope="col" { "Expires" }
+                        th scope="col" { "Scopes" }
                         th scope="col" { "Made by" }
                     }
                 }
@@ -148,9 +148,9 @@ fn row(key: &ApiKey, now: OffsetDateTime) -> Markup {
                 a href=(super::path(key.id)) { span hx-ignore { (words::name(key)) } small { (key.prefix) "…" (key.last4) } }
             }
             td { (words::badge(key.status)) }
-            td { (words::tags(&key.scopes)) }
-            td { (words::expiry(key, now)) }
             td { (words::used(key.last_used.as_ref(), now)) }
+            td { (words::expiry(key, now)) }
+            td { (words::tags(&key.scopes)) }
             td { span hx-ignore { (key.created_by.email) } }
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Credentials(Vec<(String, Holder, Headers, String)>);
 
 impl Credentials {
     /// All kinds, made by people of this installation, whose clock is moved.
-    pub(super) async fn make(api: &TestApi) -> Self {
+    pub(crate) async fn make(api: &TestApi) -> Self {
         let root = api.sign_up("root@example.org").await;
         let ada = api.sign_up("ada@example.org").await;
         let eve = api.sign_up("eve@example.org").await;
@@ -156,7 +156,7 @@ impl Credentials {
 }
 
 /// A key and its id.
-pub(super) async fn make(api: &TestApi, session: &str, mut body: Value) -> (String, String) {
+pub(crate) async fn make(api: &TestApi, session: &str, mut body: Value) -> (String, String) {
     body["name"] = json!("test");
     let made = api.call(Method::POST, "/v1/api-keys", session, body).await;
     assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
@@ -164,7 +164,7 @@ pub(super) async fn make(api: &TestApi, session: &str, mut body: Value) -> (Stri
 }
 
 /// Does something to a key.
-pub(super) async fn post(api: &TestApi, session: &str, id: &str, what: &str) -> Value {
+pub(crate) async fn post(api: &TestApi, session: &str, id: &str, what: &str) -> Value {
     let path = format!("/v1/api-keys/{id}/{what}");
     let done = api.call(Method::POST, &path, session, Value::Null).await;
     assert_eq!(done.status, 200, "{:?}", done.body);
