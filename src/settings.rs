@@ -50,9 +50,9 @@ enum Shown {
 
 /// Every setting: its name, its default, how it is shown. An empty default
 /// means that it depends on others or may be absent.
-const KEYS: [(&str, &str, Shown); 29] = {
+const KEYS: &[(&str, &str, Shown)] = {
     use Shown::{Plainly, WithoutPassword};
-    [
+    &[
         ("listen", "127.0.0.1:8080", Plainly),
         ("data", "./junglegrid-data", Plainly),
         ("public_url", "", Plainly),

@@ -43,6 +43,9 @@ pub struct Limits {
     pub idle: Duration,
     /// How long the client may leave bytes of ours unread or unacknowledged. 30 seconds.
     pub stalled: Duration,
+    /// A client that has said nothing for so long is asked by the kernel whether it is
+    /// still there; one that has vanished is gone `stalled` later. 2 minutes.
+    pub silent: Duration,
     /// How long requests may take to finish once the server is to stop. 20 seconds.
     pub drain: Duration,
     /// Header lines of a request. 100; more are answered with 431.
@@ -65,6 +68,7 @@ impl Default for Limits {
             header: Duration::from_secs(10),
             idle: Duration::from_mins(1),
             stalled: Duration::from_secs(30),
+            silent: Duration::from_mins(2),
             drain: Duration::from_secs(20),
             headers: 100,
             buffer: 64 * 1024,
@@ -79,6 +83,8 @@ impl Default for Limits {
 const LINGER: Duration = Duration::from_secs(1);
 /// Connections that are being told why they are refused, at once.
 const REFUSALS: usize = 256;
+/// Between two questions of the kernel, in seconds.
+const ASKING: u32 = 15;
 /// After an error that is not about one connection, such as no free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -205,11 +211,17 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 }
 
 fn prepare(stream: &TcpStream, limits: &Limits) {
-    // Both can only fail on a connection that is already gone.
+    // These can only fail on a connection that is already gone.
     let _ = stream.set_nodelay(true);
     let stalled = u32::try_from(limits.stalled.as_millis()).unwrap_or(u32::MAX);
     // The kernel ends the connection then: no timer of ours, no memory per connection.
     let _ = setsockopt(stream, sockopt::TcpUserTimeout, &stalled);
+    // The same for who vanishes while nothing is sent, such as the browser of a quiet
+    // WebSocket: no bytes of ours get between those that we carry for others.
+    let silent = u32::try_from(limits.silent.as_secs()).unwrap_or(u32::MAX);
+    let _ = setsockopt(stream, sockopt::TcpKeepIdle, &silent.max(1));
+    let _ = setsockopt(stream, sockopt::TcpKeepInterval, &ASKING);
+    let _ = setsockopt(stream, sockopt::KeepAlive, &true);
 }
 
 struct Until {

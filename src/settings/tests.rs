@@ -293,7 +293,7 @@ fn every_setting_is_a_documented_flag_and_variable() {
         .filter(|arg| arg.get_id() != "config")
         .collect();
     let mut names: Vec<_> = flags.iter().map(|arg| arg.get_id().as_str()).collect();
-    let mut keys = KEYS.map(|(name, ..)| name).to_vec();
+    let mut keys: Vec<_> = KEYS.iter().map(|(name, ..)| *name).collect();
     names.sort_unstable();
     keys.sort_unstable();
     assert_eq!(names, keys);

@@ -6,7 +6,9 @@ mod record;
 mod relay;
 mod scripts;
 
-pub(crate) use cut::a_connection_that_is_cut_loses_and_repeats_nothing;
+pub(crate) use cut::{
+    a_connection_that_is_cut_loses_and_repeats_nothing, a_page_that_hears_nothing_asks,
+};
 pub(crate) use failed::a_failed_launch_shows_why_where_it_is_watched;
 pub(crate) use plain::{an_app_is_launched_used_and_stopped_without_javascript, one_page_grows};
 pub(crate) use scripts::a_launch_is_watched_opened_used_and_stopped;

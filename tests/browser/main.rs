@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         apps::one_page_grows,
         apps::a_failed_launch_shows_why_where_it_is_watched,
         apps::a_connection_that_is_cut_loses_and_repeats_nothing,
+        apps::a_page_that_hears_nothing_asks,
         layout::no_page_is_wider_than_a_phone,
     ];
     let mut arguments = Arguments::from_args();

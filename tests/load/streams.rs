@@ -24,7 +24,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
-use server::{Server, until};
+use server::Server;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -79,7 +79,8 @@ fn main() -> ExitCode {
         &most,
     ]);
     let token = server.sign_up("ada@example.org");
-    let session = launch(&server, &token);
+    let session = server.launch(&token, "workspace-files");
+    server.session(&token, &session, "running");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     match runtime.block_on(measure(&server, &token, &session)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,26 +89,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn launch(server: &Server, token: &str) -> String {
-    let estimate = server.call(
-        "POST",
-        "/v1/templates/workspace-files/estimate",
-        token,
-        &json!({ "max_hours": 1 }),
-    );
-    let launch = json!({
-        "template": "workspace-files", "max_hours": 1,
-        "acknowledged_estimate": estimate["estimate_id"],
-    });
-    let session = server.call("POST", "/v1/app-sessions", token, &launch);
-    let path = format!("/v1/app-sessions/{}", session["id"].as_str().unwrap());
-    until("the app to be ready", || {
-        let session = server.call("GET", &path, token, &Value::Null);
-        (session["status"] == "running").then_some(())
-    });
-    path
 }
 
 /// A stream by its number, the last event that it has told, and when.
@@ -124,7 +105,7 @@ async fn measure(server: &Server, token: &str, session: &str) -> anyhow::Result<
             number,
             address: server.address,
             token: token.to_owned(),
-            session: session.rsplit('/').next().unwrap().to_owned(),
+            session: session.to_owned(),
             told: told.clone(),
         };
         watchers.spawn(watcher.watch(Arc::clone(&doors)));
@@ -133,7 +114,10 @@ async fn measure(server: &Server, token: &str, session: &str) -> anyhow::Result<
     let opened = opened.context("while they were opened")?;
     let opened = opened.last().unwrap().duration_since(begun);
     println!("{STREAMS} streams, {OPENING} at a time: the last snapshot after {opened:.2?}");
-    tokio::time::sleep(REST).await;
+    // None ends meanwhile.
+    if let Ok(Some(ended)) = timeout(REST, watchers.join_next()).await {
+        ended?.context("while nothing happened")?;
+    }
     let during = memory(server);
     let each = during.saturating_sub(before) / STREAMS;
     println!(
@@ -142,13 +126,14 @@ async fn measure(server: &Server, token: &str, session: &str) -> anyhow::Result<
         during / 1000,
         verdict(each < MEMORY)
     );
+    let session = format!("/v1/app-sessions/{session}");
     for change in 0..=CHANGES {
         let (what, path, body) = if change < CHANGES {
-            extension(server, token, session)
+            extension(server, token, &session)
         } else {
             ("the stop", format!("{session}/stop"), json!({}))
         };
-        let known = server.call("GET", session, token, &Value::Null);
+        let known = server.call("GET", &session, token, &Value::Null);
         let known = known["last_event"].as_i64().unwrap();
         let asked = Instant::now();
         server.call("POST", &path, token, &body);

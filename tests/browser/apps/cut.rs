@@ -1,4 +1,4 @@
-//! A page whose connection breaks while it is followed.
+//! A page whose connection breaks, or brings nothing, while it is followed.
 use super::record::{self, assert_whole, course};
 use super::relay::Relay;
 use super::{EMAIL, Stage, is_withheld, lists_all_events, page_of};
@@ -60,6 +60,35 @@ pub(crate) fn a_connection_that_is_cut_loses_and_repeats_nothing() {
         badges.dedup();
         assert_eq!(badges, ["on", "retry", "on", "retry", "on", "done"]);
         printed_once(&stage, &browser, &ended).await;
+    });
+}
+
+pub(crate) fn a_page_that_hears_nothing_asks() {
+    block_on(async {
+        let Some(stage) = Stage::set() else { return };
+        let relay = Relay::to(stage.server.address).await;
+        relay.hold_streams();
+        let id = stage.launch("workspace-files");
+        let browser = Browser::open_behind(Visitor::Desk, &stage.server, relay.address).await;
+        browser.sign_in(EMAIL).await;
+        browser.go(&page_of(&id)).await;
+        record::start(&browser).await;
+        browser.see("html[data-live=poll]").await;
+        browser.reads("#live", |text| text == "Polling").await;
+        stage.begin();
+        browser.see("#go button[form=open]").await;
+        lists_all_events(&stage, &browser, &id).await;
+        stage.post(&format!("/v1/app-sessions/{id}/stop"), &json!({}));
+        browser.reads("#state", |text| text == "Ended").await;
+        browser.see("html[data-live=done]").await;
+        let ended = stage.session_is(&id, |session| session["status"] == "ended");
+        lists_all_events(&stage, &browser, &id).await;
+        printed_once(&stage, &browser, &ended).await;
+        let moments = record::moments(&browser).await;
+        assert_whole(&moments);
+        let badges = course(&moments, |moment| moment.live.as_str());
+        assert_eq!(badges, ["", "poll", "done"]);
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
     });
 }
 

@@ -12,6 +12,8 @@ struct Wire {
     /// those after the last do not.
     pieces: VecDeque<usize>,
     broken: usize,
+    /// Of streams only the head gets through.
+    holds: bool,
 }
 
 /// Carries what browsers say to a server and back, as long as it is whole.
@@ -32,6 +34,11 @@ impl Relay {
             }
         });
         Self { address, wire }
+    }
+
+    /// Keeps back what streams say, as some proxies do.
+    pub(super) fn hold_streams(&self) {
+        self.wire.send_modify(|wire| wire.holds = true);
     }
 
     /// Breaks every connection, and each that comes.
@@ -94,7 +101,15 @@ async fn bring(
             piece.unwrap_or(usize::MAX)
         });
         let through = read.min(*left);
+        let holds = wire.borrow().holds;
+        let head = holds.then(|| head_of_stream(&buffer[..read])).flatten();
+        let through = head.unwrap_or(through);
         if to.write_all(&buffer[..through]).await.is_err() {
+            return;
+        }
+        if head.is_some() {
+            // It seems to be open, and nothing comes.
+            while let Ok(1..) = from.read(&mut buffer).await {}
             return;
         }
         *left -= through;
@@ -103,4 +118,11 @@ async fn bring(
             return;
         }
     }
+}
+
+/// Where the head of an answer ends that is a stream.
+fn head_of_stream(answer: &[u8]) -> Option<usize> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&answer[..end]);
+    head.contains("text/event-stream").then_some(end)
 }

@@ -336,7 +336,7 @@ async fn how_many_streams_there_may_be_is_a_setting() {
     let other = desk.api.post("/auth/signin", sign_in).await.text("/token");
     let mut held = Vec::new();
     for (token, streams, refusal) in [
-        (&desk.token, 2, "This sign-in has 2 live streams"),
+        (&desk.token, 2, "This sign-in or key has 2 live streams"),
         (&other, 1, "Your account has 3 live streams"),
     ] {
         for _ in 0..streams {
