@@ -77,7 +77,7 @@ const ESTIMATE: Access = Access::Scopes(&["jobs:estimate", "jobs:write"]);
 const SUBMIT: Access = Access::Scopes(&["jobs:submit", "jobs:write"]);
 const LIST: Access = Access::Scopes(&["jobs:read"]);
 const READ: Access = Access::Scopes(&["jobs:read", "jobs:write"]);
-const LOGS: Access = Access::Scopes(&["logs:read", "jobs:read"]);
+pub(crate) const LOGS: Access = Access::Scopes(&["logs:read", "jobs:read"]);
 
 endpoints! {
     /// Creates an inactive account and mails it a six-digit code.
@@ -123,6 +123,9 @@ endpoints! {
     /// What a job printed, oldest first.
     ListLogs = GET "/v1/jobs/{job}/logs" LOGS, 200
         [path: (JobId,), query: logs::Filter, body: ()] -> logs::Page;
+    /// What all jobs printed, newest failures first.
+    ListAllLogs = GET "/v1/logs" LOGS, 200
+        [path: (), query: logs::AllFilter, body: ()] -> logs::All;
     /// Stops a job: politely, then by force. Answers once it has stopped.
     CancelJob = POST "/v1/jobs/{job}/cancel" SUBMIT, 200
         [path: (JobId,), query: (), body: jobs::Cancellation] -> jobs::Cancelled;
@@ -192,6 +195,8 @@ endpoints! {
         [path: (), query: (), body: ()] -> apps::Board;
 }
 
+/// All that a job has printed (`text/plain`; one byte range at a time, with `ETag`).
+pub const LOGS_DOWNLOAD: &str = "/v1/jobs/{job}/logs/download";
 /// What a job prints, as it prints it (`text/event-stream`, contract 3.9).
 pub const LOGS_LIVE: &str = "/v1/jobs/{job}/logs/live";
 /// What happens to a job and what it prints, for a page that follows both

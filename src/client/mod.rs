@@ -78,6 +78,7 @@ calls! {
     runtime(id: JobId) => GetRuntime((id,), &(), None);
     events(id: JobId, filter: &api::jobs::EventFilter) => ListEvents((id,), filter, None);
     logs(id: JobId, filter: &api::logs::Filter) => ListLogs((id,), filter, None);
+    all_logs(filter: &api::logs::AllFilter) => ListAllLogs((), filter, None);
     cancel(id: JobId, body: &api::jobs::Cancellation) => CancelJob((id,), &(), Some(body));
     create_draft(body: &api::drafts::NewDraft) => CreateDraft((), &(), Some(body));
     drafts() => ListDrafts((), &(), None);

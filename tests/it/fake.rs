@@ -266,6 +266,12 @@ impl Fake {
             has_more: false,
             failure_highlight: None,
             usage_hint: None,
+            last_entry: self.logs.last().map_or(0, |line| line.entry_id),
+            size_bytes: 0,
+            error_lines: 0,
+            warning_lines: 0,
+            first_error_entry: None,
+            expired: false,
         };
         json!(page)
     }

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use junglegrid::api::Origin;
 use junglegrid::clock::Clock;
+use junglegrid::domain::logs::Limits;
 use junglegrid::domain::money::Usd;
 use junglegrid::engine::{self, Cursor, Engine, Event, Handle, LogLine, Network, Node, RunKey};
 use junglegrid::orchestrator::apps::Catalogue;
@@ -269,7 +270,12 @@ pub(crate) fn config() -> Config {
         operator_idle: Duration::from_hours(8),
         operator_lifetime: Duration::from_hours(24 * 7),
         smtp: false,
-        log_limit_bytes: 1 << 20,
+        logs: Limits {
+            head: 1 << 20,
+            tail: 4 << 20,
+            rate: 8 << 20,
+        },
+        logs_kept: Duration::from_hours(24 * 90),
     }
 }
 
