@@ -22,6 +22,7 @@ mod jobs;
 mod kill;
 mod mail;
 mod malformed;
+mod output;
 mod plans;
 mod portal;
 mod portal_apps;
