@@ -32,6 +32,10 @@ bench *arguments:
 bench-proxy *arguments:
     cargo bench --bench proxy -- {{arguments}}
 
+# Measure what a long output and a loud job cost; prints figures
+bench-output *arguments:
+    cargo bench --bench output -- {{arguments}}
+
 # Measure whether answers tell by their time who has an account
 timing *arguments:
     cargo bench --bench enumeration -- {{arguments}}

@@ -10,7 +10,7 @@ use time::serde::rfc3339;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Filter {
     /// 1 to 1000, 100 unless given; more is cut to 1000. A page is also no more than
-    /// about a megabyte of text.
+    /// about half a megabyte of text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
     /// Only lines after this `entry_id`.

@@ -7,8 +7,10 @@ mod error;
 mod guard;
 mod hx;
 mod jobs;
+mod kind;
 mod live;
 mod login;
+mod logs;
 mod next;
 mod nodes;
 mod poll;
@@ -61,6 +63,7 @@ pub fn router(api: Client, config: Config) -> Router {
         .merge(jobs::routes())
         .merge(submit::routes())
         .merge(apps::routes())
+        .merge(logs::routes())
         .fallback(missing)
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(portal.clone(), guard::same_origin))

@@ -27,6 +27,7 @@ mod plans;
 mod portal;
 mod portal_apps;
 mod portal_jobs;
+mod portal_logs;
 mod portal_submit;
 mod proxy;
 mod proxy_hostile;

@@ -53,6 +53,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it keeps everything.
     pub(crate) fn data(&self) -> &Path {
         self.data.path()

@@ -69,7 +69,7 @@ impl Back<'_> {
 }
 
 /// At most `limit` wanted lines before number `before`, the nearest ones, oldest
-/// first, and at most about a megabyte of text.
+/// first, and at most about half a megabyte of text.
 pub async fn backward(
     conn: &mut Conn,
     job: JobId,

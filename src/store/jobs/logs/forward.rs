@@ -15,7 +15,7 @@ const ROWS: i64 = 1_000;
 /// Blocks that are searched for a text at once.
 pub(super) const SEARCHED: usize = 16;
 /// More text than this is not read at once, however few lines it is.
-pub(super) const BYTES: usize = 1024 * 1024;
+pub(super) const BYTES: usize = 512 * 1024;
 /// One search at a time uses a processor; the others take turns.
 static SEARCHING: Semaphore = Semaphore::const_new(1);
 
@@ -62,8 +62,8 @@ struct Want<'a> {
     filter: &'a Filter,
 }
 
-/// At most `limit` wanted lines after number `after`, and at most about a megabyte
-/// of text.
+/// At most `limit` wanted lines after number `after`, and at most about half
+/// a megabyte of text.
 pub async fn forward(
     conn: &mut Conn,
     job: JobId,

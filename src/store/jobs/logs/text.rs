@@ -4,7 +4,7 @@ use super::{Filter, Totals, length, totals};
 use crate::domain::id::JobId;
 use crate::store::{Conn, Error};
 
-/// Lines of a piece; its text is at most about a megabyte.
+/// Lines of a piece; its text is at most about half a megabyte.
 const LINES: usize = 2_000;
 
 /// The text as it is at one moment. While a job prints, it grows, and of a long one
