@@ -36,6 +36,10 @@ bench-proxy *arguments:
 load-streams *arguments:
     cargo bench --bench streams -- {{arguments}}
 
+# Measure what a long output and a loud job cost; prints figures
+bench-output *arguments:
+    cargo bench --bench output -- {{arguments}}
+
 # Measure whether answers tell by their time who has an account
 timing *arguments:
     cargo bench --bench enumeration -- {{arguments}}

@@ -52,6 +52,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let csp = format!("'sha256-{}'", base64(&Sha256::digest(&style)));
     made.push(make("jungle.css", style));
 
+    // What only some pages need is no part of a first visit.
+    made.push(make("logs.css", minify::css(&read("logs.css")?)));
+    made.push(make("logs.js", minify::js(&read("logs.js")?)));
+
     let mut script = String::new();
     for name in SCRIPTS {
         script.push_str(read(name)?.trim_end());

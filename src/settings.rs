@@ -7,6 +7,7 @@ mod kinds;
 pub use cli::{Cli, Command, Flags, parse};
 pub use kinds::{Engine, HostImages, HostNetwork, Invalid};
 
+use crate::domain::logs::Limits;
 use crate::domain::peer::Net;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -81,6 +82,10 @@ const KEYS: &[(&str, &str, Shown)] = {
         ("session_absolute_days", "30", Plainly),
         ("operator_idle_hours", "8", Plainly),
         ("operator_absolute_days", "7", Plainly),
+        ("output_head_mb", "20", Plainly),
+        ("output_tail_mb", "80", Plainly),
+        ("output_rate_mb", "8", Plainly),
+        ("output_days", "90", Plainly),
         ("smtp", "", WithoutPassword),
         ("mail_from", "Jungle Grid <junglegrid@localhost>", Plainly),
         ("log", "info,sqlx=warn", Plainly),
@@ -134,6 +139,10 @@ pub struct Settings {
     /// The same two for operators.
     pub operator_idle: Duration,
     pub operator_absolute: Duration,
+    /// How much output of a job is kept.
+    pub output: Limits,
+    /// Output is kept for so long after its job's end.
+    pub output_kept: Duration,
     /// `smtp://…` or `smtps://…`, with a password; without it, mails are files in `outbox/`.
     pub smtp: Option<SecretString>,
     pub mail_from: String,
@@ -289,6 +298,12 @@ impl Settings {
             operator_absolute: Duration::from_hours(
                 24 * u64::from(get("operator_absolute_days").whole(1, 365)?),
             ),
+            output: Limits {
+                head: megabytes(get("output_head_mb").whole(1, 1_000)?),
+                tail: megabytes(get("output_tail_mb").whole(0, 10_000)?),
+                rate: megabytes(get("output_rate_mb").whole(1, 1_000)?),
+            },
+            output_kept: Duration::from_hours(24 * u64::from(get("output_days").whole(1, 3_650)?)),
             smtp: get("smtp").smtp()?,
             mail_from: get("mail_from").mailbox()?,
             log: get("log").log_filter()?,
@@ -408,6 +423,10 @@ impl Settings {
     pub fn refuses_host_engine(&self) -> bool {
         !self.listen.ip().is_loopback() && !self.allow_public_host_engine
     }
+}
+
+fn megabytes(number: u32) -> u64 {
+    u64::from(number) * 1_000_000
 }
 
 fn own_url(listen: SocketAddr, secure: bool) -> Result<Url, Invalid> {

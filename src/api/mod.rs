@@ -133,6 +133,9 @@ endpoints! {
     /// What a job printed, oldest first.
     ListLogs = GET "/v1/jobs/{job}/logs" LOGS, 200
         [path: (JobId,), query: logs::Filter, body: ()] -> logs::Page;
+    /// What all jobs printed, newest failures first.
+    ListAllLogs = GET "/v1/logs" LOGS, 200
+        [path: (), query: logs::AllFilter, body: ()] -> logs::All;
     /// Stops a job: politely, then by force. Answers once it has stopped.
     CancelJob = POST "/v1/jobs/{job}/cancel" SUBMIT, 200
         [path: (JobId,), query: (), body: jobs::Cancellation] -> jobs::Cancelled;
@@ -237,6 +240,8 @@ macro_rules! raw {
 }
 
 raw! {
+    /// All that a job has printed (`text/plain`; one byte range at a time, with `ETag`).
+    LOGS_DOWNLOAD = GET "/v1/jobs/{job}/logs/download" LOGS;
     /// What a job prints, as it prints it (`text/event-stream`, contract 3.9).
     LOGS_LIVE = GET "/v1/jobs/{job}/logs/live" LOGS_ALONE;
     /// What happens to a job and what it prints, for a page that follows both

@@ -33,8 +33,6 @@ use tokio_util::task::TaskTracker;
 
 /// Between the polite signal and the kill of a job that is to stop.
 const GRACE: Duration = Duration::from_secs(10);
-/// Most output kept per job.
-const LOG_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 /// Background work may take so long to finish when the process is to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -273,7 +271,8 @@ fn config(settings: &Settings, key: &[u8; 32]) -> Config {
         streams_per_sign_in: settings.streams_per_sign_in,
         streams_per_account: settings.streams_per_account,
         smtp: settings.smtp.is_some(),
-        log_limit_bytes: LOG_LIMIT_BYTES,
+        logs: settings.output,
+        logs_kept: settings.output_kept,
     }
 }
 

@@ -78,6 +78,7 @@ calls! {
     runtime(id: JobId) => GetRuntime((id,), &(), None);
     events(id: JobId, filter: &api::jobs::EventFilter) => ListEvents((id,), filter, None);
     logs(id: JobId, filter: &api::logs::Filter) => ListLogs((id,), filter, None);
+    all_logs(filter: &api::logs::AllFilter) => ListAllLogs((), filter, None);
     cancel(id: JobId, body: &api::jobs::Cancellation) => CancelJob((id,), &(), Some(body));
     create_draft(body: &api::drafts::NewDraft) => CreateDraft((), &(), Some(body));
     drafts() => ListDrafts((), &(), None);
@@ -179,6 +180,33 @@ impl Client {
         Ok(sse::decode(response.into_body()))
     }
 
+    /// All that a job has printed, or what the conditions and the range in `asked` say
+    /// of it: the answer as it is, whose body has not arrived yet.
+    ///
+    /// # Errors
+    ///
+    /// A refusal; not that the text is known already or that there is no such range.
+    pub async fn log_text(
+        &self,
+        id: JobId,
+        asked: &http::HeaderMap,
+    ) -> Result<http::Response<Body>, Error> {
+        let path = (id,).fill(api::LOGS_DOWNLOAD);
+        let mut request = self.request(http::Method::GET, &path, Body::empty())?;
+        for name in [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH] {
+            if let Some(value) = asked.get(&name) {
+                request.headers_mut().insert(name, value.clone());
+            }
+        }
+        let response = self.transport.clone().oneshot(request).await;
+        let response = response.map_err(Error::Unreachable)?;
+        match response.status() {
+            StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE => Ok(response),
+            status if status.is_success() => Ok(response),
+            _ => Err(refused(response).await),
+        }
+    }
+
     /// Follows an app from after the given event and log entry, until it has ended
     /// and everything has been said, or the caller drops the stream.
     pub async fn follow_app(
@@ -239,6 +267,15 @@ impl Client {
         uri: &str,
         body: Body,
     ) -> Result<http::Response<Body>, Error> {
+        let request = self.request(method, uri, body)?;
+        self.transport
+            .clone()
+            .oneshot(request)
+            .await
+            .map_err(Error::Unreachable)
+    }
+
+    fn request(&self, method: http::Method, uri: &str, body: Body) -> Result<Request<Body>, Error> {
         let mut request = Request::builder()
             .method(method)
             .uri(uri)
@@ -255,11 +292,7 @@ impl Client {
         if let Some(origin) = &self.origin {
             request.extensions_mut().insert(origin.clone());
         }
-        self.transport
-            .clone()
-            .oneshot(request)
-            .await
-            .map_err(Error::Unreachable)
+        Ok(request)
     }
 }
 

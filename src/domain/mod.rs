@@ -6,6 +6,7 @@ pub mod estimate;
 pub mod id;
 pub mod job;
 pub mod ledger;
+pub mod logs;
 pub mod money;
 pub mod peer;
 pub mod routing;

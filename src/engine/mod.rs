@@ -6,6 +6,7 @@
 //! never an end.
 pub mod host;
 
+use crate::domain::logs::Limits;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -67,8 +68,8 @@ pub struct RunSpec {
     pub user_key: Option<String>,
     /// Bytes of `/dev/shm`.
     pub shm_bytes: u64,
-    /// Most bytes of output kept; what comes after is counted and dropped.
-    pub log_limit_bytes: u64,
+    /// How much output is kept for whoever reads it; the rest is counted and dropped.
+    pub log: Limits,
 }
 
 /// A directory of the machine inside a run.
@@ -191,6 +192,9 @@ pub struct LogLine {
     pub data: Bytes,
     /// Cut because it was too long for one line.
     pub truncated: bool,
+    /// So many lines were dropped and this one, of [`Stream::System`], says so in their
+    /// place; 0 for every other line.
+    pub dropped: u64,
     /// Reading from here continues with the next line.
     pub next: Cursor,
 }

@@ -20,6 +20,7 @@ pub use hub::{Change, Hub};
 
 use crate::clock::Clock;
 use crate::domain::id::{AppSessionId, Id, JobId};
+use crate::domain::logs::Limits;
 use crate::domain::money::Usd;
 use crate::engine::{Engine, Network};
 use crate::store::Store;
@@ -70,8 +71,10 @@ pub struct Config {
     pub streams_per_account: usize,
     /// Whether mails leave by SMTP; else they are files in the data directory.
     pub smtp: bool,
-    /// Most bytes of output kept per job.
-    pub log_limit_bytes: u64,
+    /// How much output is kept per job.
+    pub logs: Limits,
+    /// Output is kept for so long after a job's end.
+    pub logs_kept: Duration,
 }
 
 /// What every handler and worker shares; cheap to clone.

@@ -224,6 +224,22 @@ pub struct Flags {
     #[arg(long, env = "JUNGLEGRID_OPERATOR_ABSOLUTE_DAYS", value_name = "DAYS")]
     operator_absolute_days: Option<String>,
 
+    /// Megabytes of the beginning of a job's output that are kept, 1 to 1000. Default 20
+    #[arg(long, env = "JUNGLEGRID_OUTPUT_HEAD_MB", value_name = "MB")]
+    output_head_mb: Option<String>,
+
+    /// Megabytes of the end that are kept besides, 0 to 10000; what is between is dropped. Default 80
+    #[arg(long, env = "JUNGLEGRID_OUTPUT_TAIL_MB", value_name = "MB")]
+    output_tail_mb: Option<String>,
+
+    /// Megabytes of output that a job may print per second for long, 1 to 1000; what is faster is dropped. Default 8
+    #[arg(long, env = "JUNGLEGRID_OUTPUT_RATE_MB", value_name = "MB")]
+    output_rate_mb: Option<String>,
+
+    /// Days after a job's end for which its output is kept, 1 to 3650. Default 90
+    #[arg(long, env = "JUNGLEGRID_OUTPUT_DAYS", value_name = "DAYS")]
+    output_days: Option<String>,
+
     /// Mail server: `smtp://…` or `smtps://user:password@host:port`. Default none, mails are files in outbox/
     #[arg(long, env = "JUNGLEGRID_SMTP", value_name = "URL")]
     smtp: Option<String>,

@@ -78,8 +78,13 @@ pub(crate) fn partial(target: &str, swap: &str, markup: Markup) -> Markup {
 /// The extension never retries a first connection that failed, hence the
 /// triggers; they do nothing while there is one.
 pub(crate) fn connection(id: &str, path: &str, seen: Mark) -> Markup {
+    connection_with(id, path, seen, "")
+}
+
+/// The same, with `more` of a query: nothing, or `&name=value`.
+pub(crate) fn connection_with(id: &str, path: &str, seen: Mark, more: &str) -> Markup {
     html! {
-        div #(id) hidden hx-sse:connect={ (path) "?after=" (seen) } hx-swap="none"
+        div #(id) hidden hx-sse:connect={ (path) "?after=" (seen) (more) } hx-swap="none"
             hx-trigger="load, online from:window, every 15s" {}
     }
 }

@@ -8,8 +8,10 @@ mod guard;
 mod hx;
 mod jobs;
 mod keys;
+mod kind;
 mod live;
 mod login;
+mod logs;
 mod next;
 mod nodes;
 mod poll;
@@ -63,6 +65,7 @@ pub fn router(api: Client, config: Config) -> Router {
         .merge(submit::routes())
         .merge(apps::routes())
         .merge(keys::routes())
+        .merge(logs::routes())
         .fallback(missing)
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(portal.clone(), guard::same_origin))

@@ -27,6 +27,7 @@ pub(crate) enum Nav {
     Jobs,
     Submit,
     Templates,
+    Logs,
     Nodes,
     Keys,
     /// Every launch of the installation, for its operators.
@@ -36,11 +37,12 @@ pub(crate) enum Nav {
 }
 
 impl Nav {
-    const LINKS: [(Self, &'static str, &'static str, &'static str); 7] = [
+    const LINKS: [(Self, &'static str, &'static str, &'static str); 8] = [
         (Self::Dashboard, "/portal", "home", "Dashboard"),
         (Self::Jobs, "/portal/jobs", "jobs", "Jobs"),
         (Self::Submit, "/portal/submit", "plus", "Submit job"),
         (Self::Templates, "/portal/templates", "tpl", "Templates"),
+        (Self::Logs, "/portal/logs", "logs", "Logs"),
         (Self::Nodes, "/portal/nodes", "node", "Nodes"),
         (Self::Keys, "/portal/api-keys", "key", "API keys"),
         (

@@ -7,6 +7,7 @@ mod upkeep;
 mod walls;
 
 use futures_util::StreamExt as _;
+use junglegrid::domain::logs::Limits;
 use junglegrid::engine::host::{Config, HostEngine, PRIVATE_PORTS};
 use junglegrid::engine::{
     Cursor, End, Engine, Error, Handle, LogLine, Network, Outcome, RunKey, RunSpec, Status, Stream,
@@ -17,6 +18,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// What is kept of a run's output unless a test says otherwise.
+const LIMITS: Limits = Limits {
+    head: 4 << 20,
+    tail: 4 << 20,
+    rate: 1 << 30,
+};
 /// However loaded the machine is.
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -158,7 +165,7 @@ fn command(argv: &[&str]) -> RunSpec {
         mounts: Vec::new(),
         user_key: None,
         shm_bytes: 64 << 20,
-        log_limit_bytes: 4 << 20,
+        log: LIMITS,
     }
 }
 

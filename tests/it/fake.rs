@@ -30,6 +30,10 @@ pub(crate) struct Fake {
     pub(crate) jobs: Vec<jobs::Job>,
     pub(crate) events: Vec<jobs::Event>,
     pub(crate) logs: Vec<logs::Item>,
+    /// What is different about a page of them.
+    pub(crate) page: Value,
+    /// What all jobs printed.
+    pub(crate) all_logs: Value,
     /// What the live stream says before it ends.
     pub(crate) changes: Vec<jobs::Change>,
     pub(crate) drafts: Vec<drafts::Draft>,
@@ -41,6 +45,8 @@ pub(crate) struct Fake {
     pub(crate) refused: Option<(&'static str, u16, &'static str, Value)>,
     /// Every call, with its body.
     pub(crate) calls: Vec<(String, Value)>,
+    /// The address of every call, with its query.
+    pub(crate) asked: Vec<String>,
 }
 
 pub(crate) type Shared = Arc<Mutex<Fake>>;
@@ -50,6 +56,8 @@ pub(crate) fn fake() -> Fake {
         jobs: vec![job(json!({}))],
         events: vec![event(1, "Queued"), event(2, "Started")],
         logs: Vec::new(),
+        page: json!({}),
+        all_logs: json!({"logs": [], "limit": 8, "next_cursor": null, "has_more": false}),
         changes: Vec::new(),
         drafts: Vec::new(),
         overview: Value::Null,
@@ -57,6 +65,7 @@ pub(crate) fn fake() -> Fake {
         images: "host_only",
         refused: None,
         calls: Vec::new(),
+        asked: Vec::new(),
     }
 }
 
@@ -188,6 +197,7 @@ impl Fake {
                 json!({"job_id": JOB, "status": "running", "items": self.events, "limit": 1000, "next_cursor": "2", "has_more": false, "generated_at": "2026-11-23T14:00:12Z"}),
             ),
             ("GET", ["v1", "jobs", _, "logs"]) => (200, self.page()),
+            ("GET", ["v1", "logs"]) => (200, self.all_logs.clone()),
             ("POST", ["v1", "jobs", _, "cancel"]) => (
                 200,
                 json!({"job_id": JOB, "status": "cancelled", "cancelled": true, "message": "ok"}),
@@ -266,8 +276,14 @@ impl Fake {
             has_more: false,
             failure_highlight: None,
             usage_hint: None,
+            last_entry: self.logs.last().map_or(0, |line| line.entry_id),
+            size_bytes: 0,
+            error_lines: 0,
+            warning_lines: 0,
+            first_error_entry: None,
+            expired: false,
         };
-        json!(page)
+        merged(json!(page), self.page.clone())
     }
 
     fn nodes(&self) -> Value {
@@ -315,6 +331,23 @@ async fn call(State(fake): State<Shared>, method: Method, uri: Uri, body: Bytes)
     let mut fake = fake.lock().expect("a fake");
     let name = format!("{method} {path}");
     fake.calls.push((name.clone(), body.clone()));
+    fake.asked.push(uri.to_string());
+    if path.ends_with("/logs/download") {
+        let text: String = fake
+            .logs
+            .iter()
+            .map(|item| format!("{}\n", item.message))
+            .collect();
+        let attached = "attachment; filename=\"job.txt\"";
+        return (
+            [
+                (header::ETAG, "\"tag\""),
+                (header::CONTENT_DISPOSITION, attached),
+            ],
+            text,
+        )
+            .into_response();
+    }
     if path.ends_with("/live") {
         let said = fake
             .changes
@@ -356,6 +389,12 @@ impl Browser {
     /// Loads a page.
     pub(crate) async fn visit(&self, path: &str) -> Page {
         self.send(request(Method::GET, path), Body::empty()).await
+    }
+
+    /// The same, in another form.
+    pub(crate) async fn accept(&self, path: &str, kind: &str) -> Page {
+        let request = request(Method::GET, path).header(header::ACCEPT, kind);
+        self.send(request, Body::empty()).await
     }
 
     /// The same, with one more cookie.

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use junglegrid::api::Origin;
 use junglegrid::clock::Clock;
+use junglegrid::domain::logs::Limits;
 use junglegrid::domain::money::Usd;
 use junglegrid::engine::{self, Cursor, Engine, Event, Handle, LogLine, Network, Node, RunKey};
 use junglegrid::orchestrator::apps::Catalogue;
@@ -271,7 +272,12 @@ pub(crate) fn config() -> Config {
         streams_per_sign_in: 6,
         streams_per_account: 20,
         smtp: false,
-        log_limit_bytes: 1 << 20,
+        logs: Limits {
+            head: 1 << 20,
+            tail: 4 << 20,
+            rate: 8 << 20,
+        },
+        logs_kept: Duration::from_hours(24 * 90),
     }
 }
 

@@ -41,6 +41,28 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
             logs::TAIL,
             "sqlite_autoindex_job_logs_1 ",
         ),
+        (
+            "a page of old output",
+            logs::BLOCKS,
+            "sqlite_autoindex_log_blocks_1 ",
+        ),
+        (
+            "old output before a line",
+            logs::BLOCKS_BEFORE,
+            "sqlite_autoindex_log_blocks_1 ",
+        ),
+        ("a place in a text", logs::AT, "log_blocks_by_text "),
+        ("output to be deleted", logs::OLD, "log_totals_kept "),
+        (
+            "failures with output",
+            queries::PRINTED_FAILED,
+            "jobs_by_failure ",
+        ),
+        (
+            "other jobs with output",
+            queries::PRINTED_OTHER,
+            "jobs_by_workspace ",
+        ),
         ("a bearer", sessions::BEARER, "sqlite_autoindex_sessions_2 "),
         ("a session", sessions::DESCRIBE, "jobs_by_workspace_status "),
         (

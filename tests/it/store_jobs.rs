@@ -1,5 +1,6 @@
 //! Jobs, their runs, output, drafts and estimates in the store, on every database.
 mod drafts;
+mod output;
 
 use crate::harness::on_each_database;
 use junglegrid::domain::estimate::{Quote, Range};
@@ -11,7 +12,6 @@ use junglegrid::domain::spec::{JobSpec, Resources, Routing, WorkloadType};
 use junglegrid::random;
 use junglegrid::store::accounts::{self, Account, Status, Workspace};
 use junglegrid::store::jobs::events::{self, NewEvent};
-use junglegrid::store::jobs::logs::{self, NewLine};
 use junglegrid::store::jobs::queries::{self, Filter};
 use junglegrid::store::jobs::{self, Job, runs};
 use junglegrid::store::{Conn, Error, Store, ledger};
@@ -113,19 +113,6 @@ fn event(title: &str) -> NewEvent {
         message: "m".into(),
         source: "user",
         level: "info",
-    }
-}
-
-fn line(n: usize) -> NewLine {
-    NewLine {
-        stream: if n.is_multiple_of(3) {
-            "stderr"
-        } else {
-            "stdout"
-        },
-        message: format!("line {n} ü"),
-        truncated: n == 5,
-        at: NOW,
     }
 }
 
@@ -348,73 +335,6 @@ async fn jobs_are_found_in_order_and_by_what_they_are() {
         assert_eq!(has, ledger::balance(conn, ada.1).await.unwrap());
         let nothing = queries::wallet(conn, eve.1).await.unwrap();
         assert_eq!(nothing, (ledger::Balance::default(), Usd::ZERO));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn output_is_numbered_without_gaps_and_never_kept_twice() {
-    on_each_database(async |store, _dir| {
-        let mut conn = store.read().await.unwrap();
-        let conn = &mut *conn;
-        let who = settle_down(conn, "ada@example.org").await;
-        let job = add(conn, job(who, 0)).await;
-        runs::intend(conn, (job.id, 1), ("host", "n"), NOW)
-            .await
-            .unwrap();
-        let (first, second): (Vec<_>, Vec<_>) = (
-            (1..=450).map(line).collect(),
-            (451..=460).map(line).collect(),
-        );
-        let run = (job.id, 1);
-        assert_eq!(
-            logs::append(conn, run, ("", "9"), &first).await.unwrap(),
-            450
-        );
-        let again = logs::append(conn, run, ("", "9"), &first).await;
-        assert!(
-            matches!(again, Err(Error::Stale { table: "runs", .. })),
-            "{again:?}"
-        );
-        let other = logs::append(conn, (job.id, 2), ("", "9"), &first).await;
-        assert!(
-            matches!(other, Err(Error::Stale { .. })),
-            "an attempt that never was"
-        );
-        assert_eq!(
-            logs::append(conn, run, ("9", "10"), &second).await.unwrap(),
-            460
-        );
-        let all = logs::page(conn, job.id, (0, 1_000), "").await.unwrap();
-        assert_eq!(all.len(), 460);
-        for (found, n) in all.iter().zip(1..) {
-            let written = line(n);
-            assert_eq!(found.entry, i64::try_from(n).unwrap());
-            assert_eq!(
-                (&found.message, found.truncated),
-                (&written.message, written.truncated)
-            );
-            assert_eq!((found.stream.as_str(), found.at), (written.stream, NOW));
-        }
-        assert_eq!(
-            logs::page(conn, job.id, (200, 3), "").await.unwrap(),
-            all[200..203]
-        );
-        let errors = logs::page(conn, job.id, (400, 2), "stderr").await.unwrap();
-        assert_eq!(
-            errors.iter().map(|l| l.entry).collect::<Vec<_>>(),
-            [402, 405]
-        );
-        assert_eq!(logs::tail(conn, job.id, 4, "").await.unwrap(), all[456..]);
-        let errors = logs::tail(conn, job.id, 2, "stderr").await.unwrap();
-        assert_eq!(
-            errors.iter().map(|l| l.entry).collect::<Vec<_>>(),
-            [456, 459]
-        );
-        let stored = jobs::find_for_worker(conn, job.id).await.unwrap().unwrap();
-        assert_eq!((stored.last_log, stored.version), (460, 0), "no transition");
-        let run = runs::find(conn, job.id, 1).await.unwrap().unwrap();
-        assert_eq!(run.log_cursor, "10");
     })
     .await;
 }

@@ -141,6 +141,7 @@ impl Engine for Machine {
                 at: STARTED,
                 data: (*line).into(),
                 truncated: false,
+                dropped: 0,
                 next: Cursor(n.to_string()),
             })
             .collect();

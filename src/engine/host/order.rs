@@ -65,7 +65,7 @@ pub(super) fn order(config: &Config, handle: &Handle, spec: &RunSpec) -> Result<
         volumes: volumes(config, &spec.mounts)?,
         // Zero would be no limit at all.
         shm_bytes: spec.shm_bytes.max(4096),
-        log_limit_bytes: spec.log_limit_bytes,
+        log: spec.log,
         readable: config.readable.clone(),
         hidden: config.hidden.clone(),
         group: format!("{place:016x}"),

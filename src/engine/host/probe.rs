@@ -3,6 +3,7 @@
 use super::record::{self, Exit, Order, State};
 use super::runs::erase;
 use super::{Config, PRIVATE_PORTS, order, spawn};
+use crate::domain::logs::Limits;
 use crate::engine::{Handle, Network, Protection, RunSpec};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -106,6 +107,10 @@ fn nothing() -> RunSpec {
         mounts: Vec::new(),
         user_key: None,
         shm_bytes: 16 << 20,
-        log_limit_bytes: 64 << 10,
+        log: Limits {
+            head: 64 << 10,
+            tail: 0,
+            rate: 1 << 20,
+        },
     }
 }

@@ -1,5 +1,6 @@
 //! What the server and the shim tell each other through the run directory, and
 //! the names of the files that they do it in.
+use crate::domain::logs::Limits;
 use crate::engine::{End, Outcome};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -22,6 +23,7 @@ pub(super) const STOP: &str = "stop";
 pub(super) const CONTROL: &str = "control";
 /// A socket: through it the shim passes connections to ports of the run.
 pub(super) const DOOR: &str = "app.sock";
+/// The beginning of the output; what follows is in [`log_segment`]s.
 pub(super) const LOG: &str = "log";
 pub(super) const SHIM_LOG: &str = "shim.log";
 pub(super) const WORKSPACE: &str = "workspace";
@@ -40,6 +42,30 @@ pub(super) const FOLDERS: [&str; 3] = ["artifacts", "inputs", "scripts"];
 /// Users of runs are taken from a range that no system hands out otherwise.
 pub(super) const RUN_AS: u32 = 1_900_000_000;
 pub(super) const USERS: u32 = 100_000_000;
+
+/// The file of a part of the output: [`LOG`] is number 0.
+pub(super) fn log_segment(number: u64) -> String {
+    match number {
+        0 => LOG.to_owned(),
+        number => format!("{LOG}.{number}"),
+    }
+}
+
+/// The numbers of the parts that there are, in order.
+pub(super) fn log_segments(run: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(run)? {
+        let name = entry?.file_name();
+        let number = match name.to_str().and_then(|name| name.strip_prefix(LOG)) {
+            Some("") => Some(0),
+            Some(rest) => rest.strip_prefix('.').and_then(|rest| rest.parse().ok()),
+            None => None,
+        };
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
 
 /// A directory of the machine, and where the run sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +94,7 @@ pub(super) struct Order {
     /// What lies in another one comes after it.
     pub(super) volumes: Vec<Volume>,
     pub(super) shm_bytes: u64,
-    pub(super) log_limit_bytes: u64,
+    pub(super) log: Limits,
     /// Directories of the machine that the run may read.
     pub(super) readable: Vec<PathBuf>,
     /// Directories that stay empty for the run even inside readable ones.

@@ -299,7 +299,11 @@ fn lost(run: &Path, state: &State) -> End {
         "the machine was restarted during the run"
     };
     let started = state.started.map(record::instant);
-    let seen = [record::LOG, record::STATE]
+    let newest = record::log_segments(run)
+        .ok()
+        .and_then(|all| all.last().copied());
+    let log = record::log_segment(newest.unwrap_or(0));
+    let seen = [log.as_str(), record::STATE]
         .into_iter()
         .filter_map(|name| changed(run, name))
         .chain(started)

@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use time::OffsetDateTime;
 
 /// Lines of output that are shown of a failure.
-const LAST_LINES: i64 = 20;
+const LAST_LINES: usize = 20;
 
 pub(super) async fn list(cx: Cx, call: Call<ListApps>) -> Result<wire::List, Error> {
     let limit = limit(call.query.limit, 20, 100)?;
@@ -186,11 +186,9 @@ async fn show_all(
         .filter(|session| session.phase == Phase::Failed)
         .map(|session| session.job)
         .collect();
-    let mut tails: HashMap<JobId, Vec<String>> = HashMap::new();
+    let mut tails = HashMap::new();
     if !failed.is_empty() {
-        for (job, line) in logs::last_of(conn, &failed, LAST_LINES).await? {
-            tails.entry(job).or_default().push(line);
-        }
+        tails = logs::last_of(conn, &failed, LAST_LINES).await?;
     }
     let mut times: HashMap<String, Times> = HashMap::new();
     let mut shown = Vec::with_capacity(sessions.len());

@@ -25,7 +25,7 @@ use tokio::sync::broadcast::error::RecvError;
 /// Proxies drop connections that say nothing for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Lines sent in one message.
-const BATCH: i64 = 500;
+const BATCH: usize = 500;
 /// A job and the reader's session are looked at again at least this often.
 const RECHECK: Duration = Duration::from_secs(15);
 
@@ -90,7 +90,10 @@ impl Follower {
 
     async fn lines(&self, after: i64) -> Result<Vec<lines::Line>, Error> {
         let mut conn = self.state.store().read().await?;
-        Ok(lines::page(&mut conn, self.id, (after, BATCH), "").await?)
+        let all = lines::Filter::default();
+        Ok(lines::forward(&mut conn, self.id, after, BATCH, &all)
+            .await?
+            .lines)
     }
 
     /// Waits until this job may have changed; `false` when the stream must end.
@@ -147,16 +150,19 @@ pub(super) async fn logs(
                 if batch.is_empty() { break }
                 for line in batch {
                     last = line.entry;
-                    let name = match line.stream.as_str() {
+                    let name = match line.stream {
                         "stdout" => "stdout",
                         "stderr" => "stderr",
                         _ => "notice",
                     };
                     let item = view::line(line, job.node.as_ref());
-                    yield named(name, Some(last), &json!({
+                    let mut told = json!({
                         "entry_id": item.entry_id, "text": item.message, "message": item.message,
-                        "stream": item.stream, "created_at": item.created_at.format(&time::format_description::well_known::Rfc3339).ok(),
-                    }));
+                        "stream": item.stream, "level": item.level,
+                        "created_at": item.created_at.format(&time::format_description::well_known::Rfc3339).ok(),
+                    });
+                    if let Some(lines) = item.dropped_lines { told["dropped_lines"] = json!(lines); }
+                    yield named(name, Some(last), &told);
                 }
             }
             if job.state.ended() {

@@ -1,8 +1,11 @@
 //! Jobs: submit, look, list, cancel.
+mod download;
+mod everywhere;
 pub(super) mod live;
 mod output;
 pub(super) mod submission;
 pub(super) mod view;
+mod wanted;
 
 use super::route::{Call, Cx, on, on_both, raw};
 use super::{Error, State, estimates, lifecycle};
@@ -30,7 +33,9 @@ pub(super) fn routes() -> Router<State> {
         .merge(on(output::runtime))
         .merge(on(list_events))
         .merge(on_both(output::list))
+        .merge(on(everywhere::list))
         .merge(on_both(cancel))
+        .merge(raw(api::LOGS_DOWNLOAD, on_get(download::text)))
         .merge(raw(api::LOGS_LIVE, on_get(live::logs)))
         .merge(raw(api::JOB_LIVE, on_get(live::job)))
 }

@@ -215,21 +215,23 @@ pub(in crate::orchestrator) fn event(job: JobId, event: Event) -> wire::Event {
 
 /// Contract 3.8.
 pub(in crate::orchestrator) fn line(line: Line, node: Option<&String>) -> Item {
-    let (category, source, level) = match line.stream.as_str() {
-        "stdout" => ("workload_stdout", "workload", "info"),
-        "stderr" => ("workload_stderr", "workload", "error"),
-        _ => ("platform", "engine", "info"),
+    let (category, source) = match line.stream {
+        "stdout" => ("workload_stdout", "workload"),
+        "stderr" => ("workload_stderr", "workload"),
+        _ => ("platform", "engine"),
     };
     Item {
         entry_id: line.entry,
         node_id: node.cloned(),
         source: source.into(),
         category: category.into(),
-        stream: line.stream,
+        stream: line.stream.into(),
         message: line.message,
         truncated: line.truncated,
         created_at: line.at,
         timestamp: line.at,
-        level: level.into(),
+        level: line.level.name().into(),
+        dropped_lines: (line.dropped > 0).then_some(line.dropped),
+        matches: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 use super::super::{Error, State};
 use crate::engine::{self, Handle};
 use crate::store::apps::passes;
+use crate::store::jobs::logs;
 use crate::store::jobs::runs::{self, Run};
 use crate::store::{self, drafts, estimates, idempotency};
 use time::Duration;
@@ -37,6 +38,24 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
             })
         })
         .await?;
+    expire(state).await
+}
+
+/// Deletes output that is older than it is kept, job by job, so that nobody waits
+/// long for the writer.
+async fn expire(state: &State) -> Result<(), Error> {
+    let before = state.now() - state.config().logs_kept;
+    let old = logs::expired(&mut *state.store().read().await?, before).await?;
+    for job in &old {
+        let job = *job;
+        state
+            .store()
+            .write(move |conn| Box::pin(async move { logs::expire(conn, job).await }))
+            .await?;
+    }
+    if !old.is_empty() {
+        tracing::info!(jobs = old.len(), "output deleted because of its age");
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::domain::spec::HOST_IMAGE;
 use crate::engine::{
     self, Cursor, Engine, Handle, LogLine, Outcome, RunKey, RunSpec, Status, Stream,
 };
-use crate::store::jobs::logs::{self, NewLine};
+use crate::store::jobs::logs::{self, Batch, NewLine};
 use crate::store::jobs::{self as table, Job, runs};
 use crate::store::{self};
 use futures_util::StreamExt as _;
@@ -24,8 +24,9 @@ const RETRY: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(5);
 /// After a run's end its output is waited for so long.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
-/// Lines that are written in one transaction.
-const BATCH: usize = 2_000;
+/// The output of one run is written at most so often: what gathers meanwhile is
+/// written together, and everybody else has the database for the rest of the time.
+const PACE: Duration = Duration::from_millis(100);
 /// Processes and threads per job.
 const PROCESSES: u32 = 1_024;
 
@@ -196,7 +197,9 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
                         lifecycle::started(state, id, since).await?;
                         started = true;
                     }
+                    let begun = tokio::time::Instant::now();
                     keep(state, (id, attempt), &mut cursor, lines).await?;
+                    tokio::time::sleep_until(begun + PACE).await;
                 }
                 Some(Err(error)) => return Err(Error::Unavailable(error.to_string())),
                 None => reading = false,
@@ -314,7 +317,7 @@ fn spec(state: &State, job: &Job) -> RunSpec {
         mounts: Vec::new(),
         user_key: None,
         shm_bytes: memory_bytes,
-        log_limit_bytes: state.config().log_limit_bytes,
+        log: state.config().logs,
     }
 }
 
@@ -362,22 +365,24 @@ async fn keep(
     cursor: &mut String,
     lines: Vec<LogLine>,
 ) -> Result<(), Error> {
-    for batch in lines.chunks(BATCH) {
-        let Some(last) = batch.last() else { continue };
-        let (from, to) = (cursor.clone(), last.next.0.clone());
-        let rows: Vec<NewLine> = batch.iter().map(row).collect();
-        let next = to.clone();
-        state
-            .store()
-            .write(move |conn| {
-                Box::pin(async move {
-                    logs::append(conn, run, (&from, &next), &rows).await?;
-                    Ok::<_, store::Error>(())
-                })
+    let Some(last) = lines.last() else {
+        return Ok(());
+    };
+    let (from, to) = (cursor.clone(), last.next.0.clone());
+    // Compressing many lines takes its time; the writer must not wait for it.
+    let batch = tokio::task::spawn_blocking(move || Batch::new(lines.iter().map(row).collect()));
+    let batch = batch.await.map_err(|error| Error::Internal(error.into()))?;
+    let (limits, next) = (state.config().logs, to.clone());
+    state
+        .store()
+        .write(move |conn| {
+            Box::pin(async move {
+                logs::append(conn, run, (&from, &next), &batch, &limits).await?;
+                Ok::<_, store::Error>(())
             })
-            .await?;
-        *cursor = to;
-    }
+        })
+        .await?;
+    *cursor = to;
     if let Some(job) = table::find_for_worker(&mut *state.store().read().await?, run.0).await? {
         state.hub().publish(Change::Logs {
             workspace: job.workspace,
@@ -397,6 +402,7 @@ fn row(line: &LogLine) -> NewLine {
         // No database takes NUL in text.
         message: String::from_utf8_lossy(&line.data).replace('\0', "\u{fffd}"),
         truncated: line.truncated,
+        dropped: i64::try_from(line.dropped).unwrap_or(i64::MAX),
         at: line.at,
     }
 }

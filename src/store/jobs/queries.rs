@@ -1,9 +1,10 @@
 //! Many jobs at once: lists, the queue, history, sums.
 use super::row::Row;
-use super::{Job, runs};
+use super::{Job, logs, runs};
 use crate::clock::micros;
 use crate::domain::id::{JobId, WorkspaceId};
 use crate::domain::ledger::Account;
+use crate::domain::logs::Level;
 use crate::domain::money::Usd;
 use crate::store::ledger::Balance;
 use crate::store::{Conn, Error, places};
@@ -52,6 +53,78 @@ pub async fn list(
         .fetch_all(conn)
         .await?;
     rows.into_iter().map(Job::try_from).collect()
+}
+
+/// Which part of the jobs that have printed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// Failed ones, those that failed last first.
+    Failed,
+    /// All others, newest first.
+    Other,
+}
+
+/// Which jobs that have printed something, and from where on.
+#[derive(Debug, Clone)]
+pub struct Printed {
+    pub rank: Rank,
+    /// Only jobs after this one in the order of the rank.
+    pub before: Option<(i64, String)>,
+    /// Part of name, image or id, in any case; empty for any.
+    pub job: String,
+    pub limit: i64,
+}
+
+/// The statements behind [`printed`], for the test that looks at their plans.
+pub const PRINTED_FAILED: &str = "SELECT j.* FROM jobs j JOIN log_totals t ON t.job = j.id
+     WHERE j.workspace = $1 AND j.status = 'failed' AND (j.completed_at, j.id) < ($2, $3)
+       AND ($4 = '' OR j.haystack LIKE $4 ESCAPE '!') AND t.expired = 0
+       AND ($5 = 0 OR t.stdout > 0) AND ($6 = 0 OR t.stderr > 0) AND ($7 = 0 OR t.system > 0)
+       AND ($8 = 0 OR t.errors > 0) AND ($9 = 0 OR t.errors + t.warnings > 0)
+     ORDER BY j.completed_at DESC, j.id DESC LIMIT $10";
+pub const PRINTED_OTHER: &str = "SELECT j.* FROM jobs j JOIN log_totals t ON t.job = j.id
+     WHERE j.workspace = $1 AND j.status <> 'failed' AND (j.created_at, j.id) < ($2, $3)
+       AND ($4 = '' OR j.haystack LIKE $4 ESCAPE '!') AND t.expired = 0
+       AND ($5 = 0 OR t.stdout > 0) AND ($6 = 0 OR t.stderr > 0) AND ($7 = 0 OR t.system > 0)
+       AND ($8 = 0 OR t.errors > 0) AND ($9 = 0 OR t.errors + t.warnings > 0)
+     ORDER BY j.created_at DESC, j.id DESC LIMIT $10";
+
+/// Jobs whose output may have such lines, with its totals.
+pub async fn printed(
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    wanted: &Printed,
+    filter: &logs::Filter,
+) -> Result<Vec<(Job, logs::Totals)>, Error> {
+    let (at, id) = wanted.before.clone().unwrap_or((i64::MAX, String::new()));
+    let flag = |on: bool| i16::from(on);
+    let rows = sqlx::query_as::<_, Row>(match wanted.rank {
+        Rank::Failed => PRINTED_FAILED,
+        Rank::Other => PRINTED_OTHER,
+    })
+    .bind(workspace.to_string())
+    .bind(at)
+    .bind(id)
+    .bind(pattern(&wanted.job))
+    .bind(flag(filter.stream == "stdout"))
+    .bind(flag(filter.stream == "stderr"))
+    .bind(flag(filter.stream == "system"))
+    .bind(flag(filter.level == Some(Level::Error)))
+    .bind(flag(filter.level == Some(Level::Warning)))
+    .bind(wanted.limit)
+    .fetch_all(&mut *conn)
+    .await?;
+    let jobs: Vec<Job> = rows
+        .into_iter()
+        .map(Job::try_from)
+        .collect::<Result<_, _>>()?;
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    let mut totals = logs::totals_of(conn, &ids).await?;
+    let with = |job: Job| {
+        let totals = totals.remove(&job.id).unwrap_or_default();
+        (job, totals)
+    };
+    Ok(jobs.into_iter().map(with).collect())
 }
 
 /// What LIKE has to look for; its special characters stand for themselves.

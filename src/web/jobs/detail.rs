@@ -4,25 +4,22 @@ use super::{output, view};
 use crate::api::drafts::NewDraft;
 use crate::api::jobs::{Cancellation, EventFilter, Job};
 use crate::api::logs::{Filter, Page};
-use crate::client::{self, Client};
 use crate::domain::id::JobId;
 use crate::web::hx::{self, Wants};
 use crate::web::live::{self, Mark};
 use crate::web::shell::{self, Nav};
 use crate::web::viewer::Viewer;
 use crate::web::{Error, Portal};
-use axum::body::Body;
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::request::Parts;
-use http::{StatusCode, header};
 use maud::{Markup, html};
-use std::io;
 use time::OffsetDateTime;
 
 /// The job of the address. What cannot be an id is as missing as one that was
 /// never given.
-pub(super) struct Which(JobId);
+pub(in crate::web) struct Which(pub(in crate::web) JobId);
 
 impl FromRequestParts<Portal> for Which {
     type Rejection = Error;
@@ -79,41 +76,6 @@ pub(super) async fn live(viewer: Viewer, Which(id): Which, seen: Mark) -> Result
     let changes = viewer.api.follow_job(id, seen.event, seen.log).await?;
     let feed = Feed::open(&viewer.api, id, seen).await?;
     Ok(live::answer(feed::messages(viewer.api, feed, changes)))
-}
-
-/// All output as plain text, as it arrives from the API page by page.
-pub(super) async fn output(viewer: Viewer, Which(id): Which) -> Result<Response, Error> {
-    let first = lines(&viewer.api, id, None).await?;
-    let name = format!("attachment; filename=\"{id}.txt\"");
-    let headers = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, name),
-    ];
-    let pages = async_stream::try_stream! {
-        let mut page = first;
-        loop {
-            let mut text = String::new();
-            for item in &page.items {
-                text.push_str(&item.message);
-                text.push('\n');
-            }
-            yield text;
-            let Some(cursor) = page.next_cursor.filter(|_| page.has_more) else { break };
-            page = lines(&viewer.api, id, Some(cursor)).await.map_err(io::Error::other)?;
-        }
-    };
-    let pages: std::pin::Pin<Box<dyn futures_util::Stream<Item = io::Result<String>> + Send>> =
-        Box::pin(pages);
-    Ok((headers, Body::from_stream(pages)).into_response())
-}
-
-async fn lines(api: &Client, id: JobId, cursor: Option<String>) -> Result<Page, client::Error> {
-    let filter = Filter {
-        limit: Some(1_000),
-        cursor,
-        ..Filter::default()
-    };
-    api.logs(id, &filter).await
 }
 
 /// The question as a page, for browsers that cannot show the dialog.

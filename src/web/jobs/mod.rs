@@ -7,6 +7,7 @@ mod output;
 pub(super) mod text;
 mod view;
 
+pub(super) use detail::Which;
 pub(super) use view::{path, relaxed};
 
 use super::Portal;
@@ -18,7 +19,6 @@ pub(super) fn routes() -> Router<Portal> {
         .route("/portal/jobs", get(list::index))
         .route("/portal/jobs/{job}", get(detail::show))
         .route("/portal/jobs/{job}/live", get(detail::live))
-        .route("/portal/jobs/{job}/output", get(detail::output))
         .route(
             "/portal/jobs/{job}/cancel",
             get(detail::ask_cancel).post(detail::cancel),

@@ -2,16 +2,11 @@
 use super::text;
 use crate::api::jobs::Job;
 use crate::api::logs::Item;
-use crate::web::{live, ui};
+use crate::web::logs::blocks;
+use crate::web::ui;
 use maud::{Markup, html};
 
-/// Lines are kept in blocks, so that the page can drop the oldest: entry 250 is
-/// in `#log-2`.
-const BLOCK: i64 = 100;
-/// So many blocks stay on the page, the newest included.
-const KEPT: i64 = 20;
-
-/// What is asked for at first; the raw text has everything.
+/// What is asked for at first; the log's own page has everything.
 pub(super) const TAIL: i64 = 500;
 
 /// The terminal. Its newest line stays in view without a script, unless the
@@ -23,15 +18,15 @@ pub(super) fn terminal(job: &Job, items: &[Item]) -> Markup {
                 h2 { "Output" }
                 @if !job.status.ended() { span.live #log-live { "Live" } }
                 label.check { input type="checkbox" name="wrap"; span { "Wrap lines" } }
-                a.btn href={ (super::view::path(job.id)) "/output" } { (ui::icon("down")) "Raw text" }
+                a.btn href={ (super::view::path(job.id)) "/logs" } { (ui::icon("search")) "All of it" }
             }
             div.log role="log" aria-live="off" aria-label="Output" tabindex="0" {
                 pre #log {
                     @if items.is_empty() { (silence(job)) }
                     @if items.first().is_some_and(|first| first.entry_id > 1) {
-                        b #log-earlier { "Earlier lines are in the raw text." } "\n"
+                        b #log-earlier { "Earlier lines are further up in all of it." } "\n"
                     }
-                    (blocks(items))
+                    (blocks::all(items, line))
                 }
             }
         }
@@ -53,53 +48,8 @@ pub(super) fn silence(job: &Job) -> Markup {
     }
 }
 
-/// The lines of a page, in their blocks.
-fn blocks(items: &[Item]) -> Markup {
-    html! {
-        @for lines in items.chunk_by(|a, b| block_of(a) == block_of(b)) {
-            (block(block_of(&lines[0]), lines))
-        }
-    }
-}
-
-/// The messages that add `items` to a page that has seen everything up to entry
-/// `seen`, and take away what is too much.
 pub(super) fn more(items: &[Item], seen: i64) -> Markup {
-    let mut newest = (seen > 0).then_some(seen / BLOCK);
-    let mut partials = Vec::new();
-    if seen == 0 {
-        partials.push(live::partial("#log-silence", "delete", html! {}));
-    }
-    for lines in items.chunk_by(|a, b| block_of(a) == block_of(b)) {
-        let number = block_of(&lines[0]);
-        if newest == Some(number) {
-            partials.push(live::append(&id(number), html! { (drawn(lines)) }));
-            continue;
-        }
-        partials.push(live::append("#log", block(number, lines)));
-        // Entries are numbered without gaps, so there is at most one to drop.
-        if number >= KEPT {
-            partials.push(live::partial(&id(number - KEPT), "delete", html! {}));
-        }
-        newest = Some(number);
-    }
-    html! { @for partial in &partials { (partial) } }
-}
-
-fn block_of(item: &Item) -> i64 {
-    item.entry_id / BLOCK
-}
-
-fn id(block: i64) -> String {
-    format!("#log-{block}")
-}
-
-fn block(number: i64, lines: &[Item]) -> Markup {
-    html! { span #{ "log-" (number) } hx-ignore { (drawn(lines)) } }
-}
-
-fn drawn(lines: &[Item]) -> Markup {
-    html! { @for item in lines { (line(item)) } }
+    blocks::more(items, seen, line)
 }
 
 /// One line. What is not ordinary output says so in a word, not only by colour.
@@ -134,6 +84,8 @@ mod tests {
             created_at: datetime!(2026-11-23 12:00 UTC),
             timestamp: datetime!(2026-11-23 12:00 UTC),
             level: "info".into(),
+            dropped_lines: None,
+            matches: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use junglegrid::orchestrator::Change;
 use junglegrid::random;
 use junglegrid::store::apps::events::NewEvent;
 use junglegrid::store::apps::{self, AppSession, services};
-use junglegrid::store::jobs::logs::{self, NewLine};
+use junglegrid::store::jobs::logs::{self, Batch, NewLine};
 use junglegrid::store::jobs::{self, Job, runs};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -288,6 +288,7 @@ impl App<'_> {
                 stream: "stdout",
                 message: format!("line {n}"),
                 truncated: false,
+                dropped: 0,
                 at: self.desk.api.clock.now(),
             })
             .collect();
@@ -295,7 +296,8 @@ impl App<'_> {
         let (before, after) = (cursor(from - 1), cursor(to));
         let mut conn = self.desk.api.state.store().read().await.unwrap();
         let run = (self.job.id, 1);
-        logs::append(&mut conn, run, (&before, &after), &lines)
+        let (batch, limits) = (Batch::new(lines), self.desk.api.state.config().logs);
+        logs::append(&mut conn, run, (&before, &after), &batch, &limits)
             .await
             .unwrap();
         self.desk.api.state.hub().publish(Change::Logs {

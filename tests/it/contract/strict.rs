@@ -160,9 +160,18 @@ async fn strict_clients_can_read_every_reply() {
     for id in [failed, &running, &queued, &cancelled] {
         let (job, _) = both(&ada, Method::GET, &format!("/v1/jobs/{id}"), &Value::Null).await;
         assert!(job.get("actual_cost_usd").is_some(), "always there");
-        let path = format!("/v1/jobs/{id}/logs");
-        let (logs, data) = both(&ada, Method::GET, &path, &Value::Null).await;
-        assert!(logs["next_cursor"].is_string() && data["next_cursor"].is_string());
+        for query in [
+            "",
+            "?tail=3",
+            "?around=1&q=HELLO",
+            "?first_error=true",
+            "?before=2",
+            "?from=9&level=error",
+        ] {
+            let path = format!("/v1/jobs/{id}/logs{query}");
+            let (logs, data) = both(&ada, Method::GET, &path, &Value::Null).await;
+            assert!(logs["next_cursor"].is_string() && data["next_cursor"].is_string());
+        }
         let events = ada.see(&format!("/v1/jobs/{id}/events")).await;
         all_strict("/v1/mcp/events", &events);
         assert!(
@@ -184,6 +193,8 @@ async fn strict_clients_can_read_every_reply() {
     let fields = list["jobs"].as_array().unwrap();
     assert_eq!(fields.last().unwrap()["metadata"], metadata);
     for path in [
+        "/v1/logs",
+        "/v1/logs?q=hell&level=info",
         "/v1/nodes",
         "/v1/overview",
         "/v1/billing/balance",

@@ -61,29 +61,123 @@ async fn a_follower_sees_lines_while_the_run_goes_on() {
     assert_eq!(texts(&rest, Stream::Out), ["second"]);
 }
 
+/// How many lines of the command these stand for.
+fn counted(lines: &[LogLine]) -> u64 {
+    lines.iter().map(|line| line.dropped.max(1)).sum()
+}
+
+/// Bytes of all parts of the output on disk.
+fn on_disk(run: &Path) -> u64 {
+    let files = fs::read_dir(run).unwrap().map(Result::unwrap);
+    let logs = files.filter(|file| {
+        let name = file.file_name();
+        name == "log" || name.to_string_lossy().starts_with("log.")
+    });
+    logs.map(|file| file.metadata().unwrap().len()).sum()
+}
+
 #[tokio::test]
-async fn a_flood_of_output_is_cut_and_counted() {
+async fn of_a_flood_the_beginning_and_the_end_are_kept_and_the_rest_is_counted() {
     let host = Host::new();
-    let mut spec = shell("echo first; yes 0123456789 | head -c 50000000; echo last >&2");
-    spec.log_limit_bytes = 100_000;
+    let mut spec = shell("echo first; yes 0123456789 | head -c 50000000; echo; echo last");
+    spec.log.head = 100_000;
+    spec.log.tail = 1_000_000;
     let handle = host.submit("flood", &spec).await;
     assert_eq!(host.end(&handle).await.outcome, Outcome::Exited(0));
     let lines = host.lines(&handle, false).await;
     assert_eq!(lines[0].data, "first");
-    let kept = lines.len() - 1;
-    let told = texts(&lines, Stream::System);
+    assert_eq!(lines[lines.len() - 1].data, "last");
     // 4,545,454 whole lines and one cut one, "first" and "last".
-    let dropped = 4_545_455 + 2 - kept;
-    assert_eq!(told.len(), 1);
+    assert_eq!(counted(&lines), 4_545_455 + 2);
+    let gaps: Vec<_> = lines.iter().filter(|line| line.dropped > 0).collect();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0].stream, Stream::System);
+    let text = String::from_utf8_lossy(&gaps[0].data);
     assert!(
-        told[0].starts_with(&format!("{dropped} lines ("))
-            && told[0].ends_with("the log limit of 100000 bytes is reached"),
-        "{told:?}"
+        text.ends_with(" lines dropped: only the beginning and the end are kept"),
+        "{text}"
     );
-    let size = fs::metadata(host.run_directory(&handle).join("log"))
-        .unwrap()
-        .len();
-    assert!(size < 400_000, "{size}");
+    let head = lines.iter().position(|line| line.dropped > 0).unwrap() as u64;
+    let tail = lines.len() as u64 - head - 1;
+    // A line of so few bytes weighs 64.
+    assert_eq!(head, 100_000 / 64);
+    assert!((1_000_000 / 64..1_200_000 / 64).contains(&tail), "{tail}");
+    let size = on_disk(&host.run_directory(&handle));
+    assert!(size < 700_000, "{size}");
+    // Wherever reading stopped, it goes on: also where that has been removed since.
+    for at in [0, 1, lines.len() / 2, lines.len() - 2] {
+        let from = lines[at].next.clone();
+        let rest = host.engine.logs(&handle, from, true);
+        let rest: Vec<_> = rest.map(Result::unwrap).concat().await;
+        assert!(rest == lines[at + 1..], "from {at}");
+    }
+}
+
+#[tokio::test]
+async fn without_room_for_an_end_the_beginning_is_kept() {
+    let host = Host::new();
+    let mut spec = shell("seq 10000; echo last >&2");
+    spec.log.head = 64_000;
+    spec.log.tail = 0;
+    let handle = host.submit("head", &spec).await;
+    host.end(&handle).await;
+    let lines = host.lines(&handle, false).await;
+    assert_eq!(lines.len(), 1_001);
+    assert_eq!((lines[1_000].dropped, counted(&lines)), (9_001, 10_001));
+}
+
+#[tokio::test]
+async fn what_comes_too_fast_is_counted_in_its_place() {
+    let host = Host::new();
+    // Two seconds' worth are let through at once.
+    let mut spec = shell("seq 100000; while ! test -e go; do sleep 0.02; done; echo after");
+    spec.log.rate = 200_000;
+    let handle = host.submit("fast", &spec).await;
+    let mut batches = host.engine.logs(&handle, Cursor::default(), true);
+    let mut lines = Vec::new();
+    // Said although the command prints nothing more.
+    while counted(&lines) < 100_000 {
+        let batch = tokio::time::timeout(DEADLINE, batches.next()).await;
+        lines.extend(batch.unwrap().unwrap().unwrap());
+    }
+    fs::write(host.engine.workspace(&handle).unwrap().join("go"), "").unwrap();
+    let rest: Vec<_> = batches.map(Result::unwrap).concat().await;
+    assert_eq!(texts(&rest, Stream::Out), ["after"]);
+    assert_eq!(counted(&lines), 100_000);
+    let mut number = 0;
+    let mut gaps = 0;
+    for line in &lines {
+        number += line.dropped.max(1);
+        if line.dropped > 0 {
+            gaps += 1;
+            assert!(
+                line.data
+                    .ends_with(b"lines dropped: they came faster than is kept")
+            );
+        } else {
+            assert_eq!(line.data, number.to_string(), "each in its place");
+        }
+    }
+    assert!(gaps > 0);
+    assert!(lines.len() > 400_000 / 64, "{}", lines.len());
+}
+
+#[tokio::test]
+async fn an_endless_line_is_cut_into_pieces_in_bounded_room() {
+    let host = Host::new();
+    let mut spec = shell("head -c 1000000000 /dev/zero | tr '\\0' x; echo; echo short");
+    spec.log.head = 1 << 20;
+    spec.log.tail = 1 << 20;
+    let handle = host.submit("endless", &spec).await;
+    assert_eq!(host.end(&handle).await.outcome, Outcome::Exited(0));
+    let lines = host.lines(&handle, false).await;
+    // A thousand million bytes in pieces of 16 KB, and the other line.
+    assert_eq!(counted(&lines), 1_000_000_000_u64.div_ceil(16 * 1024) + 1);
+    assert!(lines.iter().all(|line| line.data.len() <= 16 * 1024));
+    assert_eq!(lines[lines.len() - 1].data, "short");
+    assert!(!lines[lines.len() - 2].truncated);
+    let size = on_disk(&host.run_directory(&handle));
+    assert!(size < 3 << 20, "{size}");
 }
 
 #[tokio::test]
@@ -106,4 +200,17 @@ async fn long_lines_are_cut_and_garbage_passes_through() {
         ]
     );
     assert_eq!(lines[4].data, b"\xff\xfe\0\x1b[31m"[..]);
+}
+
+#[tokio::test]
+async fn a_long_line_is_not_cut_within_a_character() {
+    let host = Host::new();
+    let script = "i=0; while [ $i -lt 6000 ]; do printf '€'; i=$((i+1)); done; echo";
+    let (_, lines) = host.shell("characters", script).await;
+    assert_eq!(lines.len(), 2);
+    let whole: Vec<u8> = lines.iter().flat_map(|line| line.data.to_vec()).collect();
+    assert_eq!(whole, "€".repeat(6000).as_bytes());
+    for line in &lines {
+        assert!(std::str::from_utf8(&line.data).is_ok());
+    }
 }

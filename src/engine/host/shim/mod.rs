@@ -11,6 +11,7 @@ mod output;
 mod root;
 mod rules;
 mod sandbox;
+mod spool;
 mod sys;
 mod volumes;
 mod watch;
@@ -86,12 +87,7 @@ fn order() -> io::Result<Order> {
 
 fn watch(run: &Path, order: &Order) -> io::Result<()> {
     let control = control(run)?;
-    let log = File::options()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(run.join(record::LOG))?;
-    let log = output::Log::new(log, order.log_limit_bytes)?;
+    let log = spool::Log::new(run, order.log)?;
     if run.join(record::STOP).exists() {
         return record::write_whole(
             run,

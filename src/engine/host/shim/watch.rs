@@ -5,8 +5,9 @@ use super::super::record::{self, Exit, How, Measure, Order, State};
 use super::door::Door;
 use super::groups::Groups;
 use super::init::{END_ALL, Report};
-use super::output::{Log, Output};
+use super::output::Output;
 use super::sandbox::Walls;
+use super::spool::Log;
 use super::sys;
 use crate::engine::Stream;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -132,7 +133,7 @@ impl<'a> Watch<'a> {
         ];
         let mut buffer = Vec::new();
         loop {
-            self.sleep(&control, report.as_ref(), &outputs);
+            self.sleep(&control, report.as_ref(), &outputs, &log);
             // First what has happened, then what is asked: a command that has
             // ended by itself was not stopped.
             self.listen(&mut report, &mut log);
@@ -165,7 +166,7 @@ impl<'a> Watch<'a> {
         self.conclude(&mut log);
     }
 
-    fn sleep(&self, control: &File, report: Option<&File>, outputs: &[Output]) {
+    fn sleep(&self, control: &File, report: Option<&File>, outputs: &[Output], log: &Log) {
         let pipes = outputs.iter().filter_map(|output| output.pipe.as_ref());
         let mut watched: Vec<_> = [self.signals.as_fd(), control.as_fd()]
             .into_iter()
@@ -179,7 +180,11 @@ impl<'a> Watch<'a> {
             (None, Some(_)) => None,
         };
         let guests = self.door.as_ref().and_then(Door::deadline);
-        let deadline = deadline.into_iter().chain(guests).min();
+        let deadline = deadline
+            .into_iter()
+            .chain(guests)
+            .chain(log.deadline())
+            .min();
         let timeout = deadline.map_or(PollTimeout::NONE, |at| {
             // One more, because rounding down would spin through the last one.
             let left = at.saturating_duration_since(Instant::now()).as_millis() + 1;

@@ -125,7 +125,7 @@ pub(super) async fn watch(
     let session = view::find(&mut conn, workspace, id).await?;
     let job = session.job;
     let session = view::show(state, &mut conn, session).await?;
-    let line = logs::tail(&mut conn, job, 1, "").await?;
+    let line = logs::tail(&mut conn, job, 1, &logs::Filter::default()).await?;
     drop(conn);
     let now = Mark {
         event: session.last_event,
@@ -318,9 +318,11 @@ impl News {
         }
         let mut lines = Vec::new();
         if from.log < to.log {
-            let found = logs::page(conn, job, (from.log, one_more(LINES)), "").await?;
+            let all = logs::Filter::default();
+            let found = logs::forward(conn, job, from.log, LINES + 1, &all).await?;
+            more |= found.full && found.reached < to.log;
             let mut bytes = 0;
-            for line in found.into_iter().filter(|line| line.entry <= to.log) {
+            for line in found.lines.into_iter().filter(|line| line.entry <= to.log) {
                 bytes += line.message.len();
                 let full = lines.len() >= LINES || (bytes > LINE_BYTES && !lines.is_empty());
                 if full {
@@ -329,7 +331,7 @@ impl News {
                 }
                 lines.push(wire::Line {
                     entry_id: line.entry,
-                    stream: line.stream,
+                    stream: line.stream.into(),
                     text: line.message,
                 });
             }
