@@ -21,6 +21,9 @@ pub struct NewKey {
         skip_serializing_if = "Option::is_none"
     )]
     pub expires_at: Option<Option<OffsetDateTime>>,
+    /// 1 to 3,653, instead of `expires_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_days: Option<i64>,
     /// Addresses and ranges from which it works; from everywhere if there are none.
     pub allowed_ips: Vec<String>,
 }
@@ -52,6 +55,9 @@ pub struct Rotation {
         skip_serializing_if = "Option::is_none"
     )]
     pub expires_at: Option<Option<OffsetDateTime>>,
+    /// 1 to 3,653, instead of `expires_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_days: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

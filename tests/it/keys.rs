@@ -140,8 +140,20 @@ async fn what_is_wrong_with_a_key_is_said_by_field() {
     assert!(order["name"].as_str().unwrap().contains("direction"));
     let far = json!({ "name": "n", "scopes": ["jobs:read"], "expires_at": "2099-01-01T00:00:00Z" });
     assert!(refused(far).await["expires_at"].is_string());
+    for days in [0, -1, 3_654, i64::MAX] {
+        let body = json!({ "name": "n", "scopes": ["jobs:read"], "expires_in_days": days });
+        assert!(refused(body).await["expires_in_days"].is_string());
+    }
+    let both = json!({
+        "name": "n", "scopes": ["jobs:read"], "expires_in_days": 7, "expires_at": null,
+    });
+    assert!(refused(both).await["expires_in_days"].is_string());
     let list = api.get("/v1/api-keys", &ada).await;
     assert_eq!(list.body["api_keys"], json!([]), "none of them was made");
+    let week = json!({ "name": "n", "scopes": ["jobs:read"], "expires_in_days": 7 });
+    let week = api.call(Method::POST, "/v1/api-keys", &ada, week).await;
+    let ends = instant(&week.body["expires_at"]);
+    assert_eq!(ends, api.clock.now() + Duration::days(7));
 
     let endless = json!({ "name": "n", "scopes": ["jobs:read"], "expires_at": null });
     let endless = api.call(Method::POST, "/v1/api-keys", &ada, endless).await;

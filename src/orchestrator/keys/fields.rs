@@ -38,8 +38,8 @@ pub(super) fn new_key(body: &wire::NewKey, now: OffsetDateTime) -> Result<NewKey
     let mut faults = Faults::default();
     let name = faults.note("name", name(&body.name));
     let scopes = faults.note("scopes", scopes(&body.scopes));
-    let asked = body.expires_at.unwrap_or(Some(now + LIFETIME));
-    let expires_at = faults.note("expires_at", expiry(asked, now));
+    let asked = (body.expires_at, body.expires_in_days);
+    let expires_at = expiry(asked, Some(now + LIFETIME), now, &mut faults);
     let allowed_ips = faults.note("allowed_ips", ranges(&body.allowed_ips));
     match (name, scopes, expires_at, allowed_ips) {
         (Some(name), Some(scopes), Some(expires_at), Some(allowed_ips)) => Ok(NewKey {
@@ -92,8 +92,8 @@ pub(super) fn rotation(
         ),
     };
     let usual = (!lifelong).then_some(now + LIFETIME);
-    let asked = body.expires_at.unwrap_or(usual);
-    let expires_at = faults.note("expires_at", expiry(asked, now));
+    let asked = (body.expires_at, body.expires_in_days);
+    let expires_at = expiry(asked, usual, now, &mut faults);
     match (overlap, expires_at) {
         (Some(overlap), Some(expires_at)) => Ok(Rotation {
             overlap,
@@ -128,17 +128,34 @@ fn scopes(given: &[String]) -> Result<Scopes, String> {
     })
 }
 
+/// The end that was asked for, or the `usual` one; a fault beside the field that
+/// was used.
 fn expiry(
-    asked: Option<OffsetDateTime>,
+    asked: (Option<Option<OffsetDateTime>>, Option<i64>),
+    usual: Option<OffsetDateTime>,
     now: OffsetDateTime,
-) -> Result<Option<OffsetDateTime>, &'static str> {
-    match asked {
-        Some(at) if at <= now => Err("Choose a time in the future."),
-        Some(at) if at > now + LONGEST => {
-            Err("Choose a time within ten years, or that the key never expires.")
+    faults: &mut Faults,
+) -> Option<Option<OffsetDateTime>> {
+    let (field, read) = match asked {
+        (Some(_), Some(_)) => (
+            "expires_in_days",
+            Err("Give either expires_at or expires_in_days."),
+        ),
+        (None, Some(days)) if (1..=LONGEST.whole_days()).contains(&days) => {
+            return Some(Some(now + Duration::days(days)));
         }
-        asked => Ok(asked),
-    }
+        (None, Some(_)) => (
+            "expires_in_days",
+            Err("Choose 1 to 3,653 days, or that the key never expires."),
+        ),
+        (Some(Some(at)), None) if at <= now => ("expires_at", Err("Choose a time in the future.")),
+        (Some(Some(at)), None) if at > now + LONGEST => (
+            "expires_at",
+            Err("Choose a time within ten years, or that the key never expires."),
+        ),
+        (asked, None) => ("expires_at", Ok(asked.unwrap_or(usual))),
+    };
+    faults.note(field, read)
 }
 
 fn ranges(given: &[String]) -> Result<AllowList, String> {

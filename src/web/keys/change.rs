@@ -1,6 +1,6 @@
 //! Rotating, disabling and revoking a key: each asks first.
 use super::create::{STALE, answer};
-use super::form::{self, Typed};
+use super::form::{self, Lifetime, Typed};
 use super::made::{self, Outcome};
 use super::once::Forms;
 use super::{Which, words};
@@ -169,27 +169,32 @@ pub(super) async fn rotate(
     if hours.is_none() {
         wrong.add("overlap", "Choose how long it goes on working.");
     }
+    let lifetime = typed.lifetime(&mut wrong);
+    let (expires_at, expires_in_days) = lifetime.map(Lifetime::fields).unwrap_or_default();
     let body = Rotation {
         overlap_seconds: hours.map(|hours| hours.saturating_mul(3_600)),
-        expires_at: Some(typed.expires_at(viewer.now, &mut wrong)),
+        expires_at,
+        expires_in_days,
     };
     if !forms.named(&typed.once) {
         wrong.status = StatusCode::UNPROCESSABLE_ENTITY;
         wrong.message = Some(STALE.into());
     }
+    let mut outcome = None;
     if wrong.is_nothing() {
         match viewer.api.once(&typed.once).rotate_key(id, &body).await {
-            Ok(made) => {
-                let shown = Outcome::Shown(Box::new(made));
-                return Ok(answer(wants, &viewer, &portal, &shown));
-            }
+            Ok(made) => outcome = Some(Outcome::Shown(Box::new(made))),
             Err(error) => match made::before(&error) {
-                Some(before) => return Ok(answer(wants, &viewer, &portal, &before)),
+                Some(before) => outcome = Some(before),
                 None => wrong = form::renamed(Wrong::of(error)?, &typed),
             },
         }
     }
     let key = viewer.api.key(id).await?;
+    if let Some(outcome) = outcome {
+        let page = |card| around(&key, card);
+        return Ok(answer(wants, &viewer, &portal, (&outcome, page)));
+    }
     let asked = rotation(&key, &forms, &typed, &wrong);
     Ok(match wants {
         Wants::Fragment => (wrong.status, Fragment(asked)).into_response(),
@@ -198,7 +203,12 @@ pub(super) async fn rotate(
 }
 
 fn rotation_page(viewer: &Viewer, key: &ApiKey, asked: Markup) -> shell::Page {
-    let main = html! {
+    let title = format!("Rotate {}", words::name(key));
+    shell::page(viewer, &title, Nav::Keys, around(key, asked))
+}
+
+fn around(key: &ApiKey, inside: Markup) -> Markup {
+    html! {
         div.head {
             div {
                 p.crumbs { a href=(super::path(key.id)) hx-ignore { (words::name(key)) } }
@@ -206,10 +216,8 @@ fn rotation_page(viewer: &Viewer, key: &ApiKey, asked: Markup) -> shell::Page {
                 p { "It gets a new secret. Name, scopes and addresses stay." }
             }
         }
-        (asked)
-    };
-    let title = format!("Rotate {}", words::name(key));
-    shell::page(viewer, &title, Nav::Keys, main)
+        (inside)
+    }
 }
 
 fn rotation(key: &ApiKey, forms: &Forms, typed: &Typed, wrong: &Wrong) -> Markup {

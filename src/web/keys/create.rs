@@ -1,5 +1,5 @@
 //! `/portal/api-keys/new`: a new key.
-use super::form::{self, Typed};
+use super::form::{self, Lifetime, Typed};
 use super::made::{self, Outcome};
 use super::once::Forms;
 use crate::api::keys::NewKey;
@@ -45,11 +45,14 @@ pub(super) async fn create(
     Form(typed): Form<Typed>,
 ) -> Result<Response, Error> {
     let mut wrong = Wrong::default();
+    let lifetime = typed.lifetime(&mut wrong);
+    let (expires_at, expires_in_days) = lifetime.map(Lifetime::fields).unwrap_or_default();
     let body = NewKey {
         name: typed.name.clone(),
         scopes: typed.scopes(&mut wrong),
-        expires_at: Some(typed.expires_at(viewer.now, &mut wrong)),
-        allowed_ips: typed.allowed_ips(),
+        expires_at,
+        expires_in_days,
+        allowed_ips: typed.allowed_ips(&mut wrong),
     };
     if typed.name.trim().is_empty() {
         wrong.add("name", "Name the key after what will use it.");
@@ -79,15 +82,15 @@ pub(super) async fn create(
             }
         });
     };
-    Ok(answer(wants, &viewer, &portal, &outcome))
+    Ok(answer(wants, &viewer, &portal, (&outcome, page)))
 }
 
-/// The secret, as a page or in the place of the form.
+/// The secret, in the page that the form was in or in the place of the form.
 pub(super) fn answer(
     wants: Wants,
     viewer: &Viewer,
     portal: &Portal,
-    outcome: &Outcome,
+    (outcome, page): (&Outcome, impl FnOnce(Markup) -> Markup),
 ) -> Response {
     let card = outcome.draw(&portal.config.public_url, viewer.now);
     match wants {

@@ -1,12 +1,12 @@
 //! The fields of a key: what was typed, and how they are drawn.
 use super::words::{self, EXACTLY, PRESETS};
-use crate::domain::api_key::Scope;
+use crate::domain::api_key::{AllowList, Scope};
 use crate::web::ui;
 use crate::web::ui::form::{Field, Wrong};
 use maud::{Markup, html};
 use serde::Deserialize;
 use time::macros::format_description;
-use time::{Date, Duration, OffsetDateTime, Time};
+use time::{Date, OffsetDateTime, Time};
 
 /// What the forms hold, as typed. Each uses some of it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -65,25 +65,18 @@ impl Typed {
         }
     }
 
-    /// `None` for never.
-    pub(super) fn expires_at(
-        &self,
-        now: OffsetDateTime,
-        wrong: &mut Wrong,
-    ) -> Option<OffsetDateTime> {
+    /// When the key expires, if there is a choice in the form. Days are not added
+    /// up here: the same form must say the same whenever it is sent.
+    pub(super) fn lifetime(&self, wrong: &mut Wrong) -> Option<Lifetime> {
         let day = self.expires_on.trim();
         if self.expires == "date" {
             let format = format_description!("[year]-[month]-[day]");
-            return match Date::parse(day, format) {
-                // To the end of the day that was named.
-                Ok(day) => day
-                    .next_day()
-                    .map(|next| next.with_time(Time::MIDNIGHT).assume_utc()),
-                Err(_) => {
-                    wrong.add("expires_on", "Enter the last day, such as 2027-01-31.");
-                    None
-                }
-            };
+            // To the end of the day that was named.
+            let after = Date::parse(day, format).ok().and_then(Date::next_day);
+            if after.is_none() {
+                wrong.add("expires_on", "Enter the last day, such as 2027-01-31.");
+            }
+            return after.map(|day| Lifetime::Until(day.with_time(Time::MIDNIGHT).assume_utc()));
         }
         if !day.is_empty() {
             wrong.add(
@@ -92,27 +85,48 @@ impl Typed {
             );
         }
         if self.expires == "never" {
-            return None;
+            return Some(Lifetime::Endless);
         }
         let days = LIFETIMES.iter().find(|(days, _)| *days == self.expires);
-        match days.and_then(|(days, _)| days.parse().ok()) {
-            Some(days) => Some(now + Duration::days(days)),
-            None => {
-                wrong.add("expires", "Choose when the key expires.");
-                None
-            }
+        let days = days.and_then(|(days, _)| days.parse().ok());
+        if days.is_none() {
+            wrong.add("expires", "Choose when the key expires.");
         }
+        days.map(Lifetime::Days)
     }
 
     /// Addresses and ranges, however they are parted.
-    pub(super) fn allowed_ips(&self) -> Vec<String> {
+    pub(super) fn allowed_ips(&self, wrong: &mut Wrong) -> Vec<String> {
         let entries = self
             .allowed_ips
             .split(|c: char| c.is_whitespace() || matches!(c, ',' | ';'));
-        entries
+        let entries: Vec<String> = entries
             .filter(|entry| !entry.is_empty())
             .map(ToOwned::to_owned)
-            .collect()
+            .collect();
+        if let Err(why) = AllowList::parse(entries.iter().map(String::as_str)) {
+            wrong.add("allowed_ips", why);
+        }
+        entries
+    }
+}
+
+/// How long a key works.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lifetime {
+    Days(i64),
+    Until(OffsetDateTime),
+    Endless,
+}
+
+impl Lifetime {
+    /// `expires_at` and `expires_in_days` of the API.
+    pub(super) fn fields(self) -> (Option<Option<OffsetDateTime>>, Option<i64>) {
+        match self {
+            Self::Days(days) => (None, Some(days)),
+            Self::Until(at) => (Some(Some(at)), None),
+            Self::Endless => (Some(None), None),
+        }
     }
 }
 
@@ -125,7 +139,8 @@ const LIFETIMES: [(&str, &str); 4] = [
 
 /// The API's names of fields are not all the form's.
 pub(super) fn renamed(mut wrong: Wrong, typed: &Typed) -> Wrong {
-    if let Some(why) = wrong.fields.remove("expires_at") {
+    let expiry = ["expires_at", "expires_in_days"].map(|field| wrong.fields.remove(field));
+    if let Some(why) = expiry.into_iter().flatten().next() {
         let field = if typed.expires == "date" {
             "expires_on"
         } else {

@@ -50,10 +50,11 @@ pub(super) async fn save(
     peer: Option<Extension<Peer>>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Error> {
+    // The API says all that is wrong at once.
     let body = Patch {
         name: Some(typed.name.clone()),
         scopes: Some(typed.ticked.clone()),
-        allowed_ips: Some(typed.allowed_ips()),
+        allowed_ips: Some(typed.allowed_ips(&mut Wrong::default())),
     };
     let wrong = match viewer.api.patch_key(id, &body).await {
         Ok(key) => {
