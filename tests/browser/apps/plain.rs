@@ -140,12 +140,12 @@ pub(crate) fn one_page_grows() {
         let first = browser.see("main .card").await;
         assert_eq!(browser.count("#go").await, 0);
         // It is still coming: what is after it is not there.
-        assert_eq!(browser.count("#account").await, 0);
+        assert_eq!(browser.count("#toasts").await, 0);
         let before = stage.events(&id).len();
         stage.begin();
 
         browser.see("#go button[form=open]").await;
-        browser.see("#account").await;
+        browser.see("#toasts").await;
         let same = first.prop("textContent").await;
         same.expect("the page is still the same");
         let events = stage.events(&id);
