@@ -52,9 +52,10 @@ pub(crate) fn a_page_survives_the_restart_of_the_server() {
         let script = format!(
             "i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); echo line $i; sleep 0.1; done; sleep 2; echo over"
         );
-        let id = server.run(&token, "slow", &script);
         let browser = Browser::open(Visitor::Desk, &server).await;
         browser.sign_in(EMAIL).await;
+        // Not before: it may be over by the time that a browser has opened.
+        let id = server.run(&token, "slow", &script);
         browser.go(&format!("/portal/jobs/{id}")).await;
         browser.ask("window.here = 'still'").await;
         browser.see("html[data-live=on]").await;
