@@ -1,5 +1,6 @@
 //! What pages measure.
 use crate::driver::{Browser, Visitor, block_on};
+use crate::keys;
 use crate::server::Server;
 use serde_json::{Value, json};
 
@@ -66,6 +67,17 @@ pub(crate) fn no_page_is_wider_than_a_phone() {
             pages.push(format!("/portal/jobs/{job}"));
         }
         pages.push(format!("/portal/jobs/{running}/cancel"));
+        pages.push("/portal/api-keys".into());
+        pages.push("/portal/api-keys/new".into());
+        for (key, question) in keys::of_every_state(&server, &token)
+            .iter()
+            .zip(["rotate", "revoke", ""])
+        {
+            pages.push(format!("/portal/api-keys/{key}"));
+            if !question.is_empty() {
+                pages.push(format!("/portal/api-keys/{key}/{question}"));
+            }
+        }
         for step in ["workload", "image", "resources", "routing", "review"] {
             pages.push(format!("/portal/submit/{draft}/{step}"));
         }

@@ -9,6 +9,7 @@ mod apps;
 mod driver;
 mod job_page;
 mod journey;
+mod keys;
 mod layout;
 mod lists;
 #[expect(dead_code, reason = "other tests share it")]
@@ -42,6 +43,8 @@ fn main() -> ExitCode {
         apps::a_failed_launch_shows_why_where_it_is_watched,
         apps::a_connection_that_is_cut_loses_and_repeats_nothing,
         apps::a_page_that_hears_nothing_asks,
+        keys::a_key_is_made_rotated_and_revoked,
+        keys::a_key_is_made_rotated_and_revoked_without_javascript,
         layout::no_page_is_wider_than_a_phone,
     ];
     let mut arguments = Arguments::from_args();

@@ -171,11 +171,11 @@ async fn the_list_has_all_its_states() {
         ["The keys could not be loaded"]
     );
 
-    for _ in 0..19 {
+    for _ in 0..14 {
         make(&ada.api, &ada.token, all.clone()).await;
     }
     let first = ada.see(LIST).await;
-    assert_eq!(first.texts("#keys tbody tr").len(), 20);
+    assert_eq!(first.texts("#keys tbody tr").len(), 15);
     let older = first.attributes("[rel=next]", "href").remove(0);
     let rest = ada.see(&older).await;
     assert_eq!(rest.texts("#keys tbody tr").len(), 1);

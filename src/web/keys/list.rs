@@ -15,8 +15,8 @@ use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// Keys on a page.
-const ROWS: u32 = 20;
+/// Keys on a page: as many as one fragment has room for.
+const ROWS: u32 = 15;
 
 /// What the address says. Empty means any.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
