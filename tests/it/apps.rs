@@ -1,7 +1,11 @@
 //! Launched apps from the launch to the end, whatever the end is.
 mod ends;
+mod kills;
+mod machine;
 mod money;
 mod real;
+mod refusals;
+mod script;
 mod stage;
 
 use junglegrid::engine::Network;

@@ -23,8 +23,6 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::task::TaskTracker;
 
-/// The clock is looked at so often: it may be moved by hand.
-const TICK: StdDuration = StdDuration::from_millis(250);
 /// What is due is looked up in the database so often at least, because not
 /// everything that matters is told: people using an app is not.
 const LOOK: Duration = Duration::minutes(1);
@@ -122,7 +120,7 @@ async fn look_after(state: &State, id: AppSessionId) -> Result<(), Error> {
             tokio::select! {
                 () = state.shutdown().cancelled() => return Ok(()),
                 told = told(&mut changes, id) => if told { break },
-                () = tokio::time::sleep(TICK) => {}
+                () = tokio::time::sleep(super::CLOCK) => {}
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::domain::id::JobId;
 use crate::domain::job;
 use crate::domain::spec::HOST_IMAGE;
 use crate::engine::{
-    self, Cursor, Engine, Handle, LogLine, Outcome, RunKey, RunSpec, Status, Stream,
+    self, Cursor, Engine, Event, Handle, LogLine, Outcome, RunKey, RunSpec, Status, Stream,
 };
 use crate::store::jobs::logs::{self, NewLine};
 use crate::store::jobs::{self as table, Job, runs};
@@ -44,8 +44,9 @@ pub async fn adopt(state: &State, tasks: &TaskTracker) -> Result<usize, Error> {
     Ok(live.len())
 }
 
-/// Stops runs of this installation that its database has no word of: it must
-/// have been set back to an earlier state.
+/// Stops runs of this installation that its database has no word of, because it was
+/// set back to an earlier state, or that it holds to be over, because the engine had
+/// lost sight of them or had not said that it took them.
 async fn stop_strangers(state: &State) -> Result<(), Error> {
     let found = state
         .engine()
@@ -56,15 +57,16 @@ async fn stop_strangers(state: &State) -> Result<(), Error> {
         if matches!(run.status, Status::Ended(_)) {
             continue;
         }
-        let known = match run.key.run.parse::<JobId>() {
+        let wanted = match run.key.run.parse::<JobId>() {
             Ok(id) => {
                 let mut conn = state.store().read().await?;
-                runs::find(&mut conn, id, run.key.attempt).await?.is_some()
+                let known = runs::find(&mut conn, id, run.key.attempt).await?;
+                known.is_some_and(|run| run.live)
             }
             Err(_) => false,
         };
-        if !known {
-            tracing::warn!(run = %run.key, "an unknown run is stopped");
+        if !wanted {
+            tracing::warn!(run = %run.key, "a run that nobody wants is stopped");
             if let Err(error) = state.engine().stop(&run.handle).await {
                 tracing::warn!(%error, run = %run.key, "it could not be stopped");
             }
@@ -256,43 +258,82 @@ async fn submitted(
         run: id.to_string(),
         attempt,
     };
+    if job.state.phase() == Some(job::Phase::Stopping) {
+        // Nothing is begun only to be stopped.
+        match taken(engine, &key).await? {
+            None => return over(state, id, Outcome::Stopped).await,
+            // Told to stop before it is begun, it ends at once: then its end is known.
+            Some(Event {
+                handle,
+                status: Status::Unknown { .. },
+                ..
+            }) => {
+                stop(state, id, handle.0).await;
+            }
+            Some(run) => return handed_over(state, (id, attempt), run.handle).await,
+        }
+    }
     let mut spec = spec(state, job);
     run::equip(state, job, &mut spec).await?;
     match engine.submit(&key, &spec).await {
-        Ok(handle) => {
-            let text = handle.0.clone();
-            state
-                .store()
-                .write(move |conn| {
-                    Box::pin(async move { runs::submitted(conn, id, attempt, &text).await })
-                })
-                .await?;
-            Ok(Some(handle))
-        }
+        Ok(handle) => handed_over(state, (id, attempt), handle).await,
         Err(engine::Error::Unavailable(why)) => {
-            let said = format!("The machine did not answer: {why}.");
+            // It may have taken it all the same.
+            let unsure = match taken(engine, &key).await? {
+                None => false,
+                Some(Event {
+                    handle,
+                    status: Status::Unknown { .. },
+                    ..
+                }) => {
+                    stop(state, id, handle.0).await;
+                    true
+                }
+                Some(run) => return handed_over(state, (id, attempt), run.handle).await,
+            };
+            let said = format!("The machine did not take it: {why}.");
             match lifecycle::give_back(state, id, said).await? {
                 Some(_) => Ok(None),
-                // It is to stop, and the machine may have taken it.
-                None => Err(Error::Unavailable(why)),
+                // It has been asked to stop meanwhile.
+                None if unsure => Err(Error::Unavailable(why)),
+                None => over(state, id, Outcome::Stopped).await,
             }
         }
-        Err(error) => {
-            let now = state.now();
-            let outcome = Outcome::Refused(error.to_string());
-            lifecycle::finish(
-                state,
-                id,
-                engine::End {
-                    outcome,
-                    started: None,
-                    ended: now,
-                },
-            )
-            .await?;
-            Ok(None)
-        }
+        Err(engine::Error::NoImage(why)) => over(state, id, Outcome::NoImage(why)).await,
+        Err(error) => over(state, id, Outcome::Refused(error.to_string())).await,
     }
+}
+
+/// Finds the run with this key in the engine, if that has it.
+async fn taken(engine: &std::sync::Arc<dyn Engine>, key: &RunKey) -> Result<Option<Event>, Error> {
+    let all = engine.list().await;
+    let all = all.map_err(|error| Error::Unavailable(error.to_string()))?;
+    Ok(all.into_iter().find(|run| run.key == *key))
+}
+
+/// Notes what the engine calls the run.
+async fn handed_over(
+    state: &State,
+    (id, attempt): (JobId, u32),
+    handle: Handle,
+) -> Result<Option<Handle>, Error> {
+    let text = handle.0.clone();
+    state
+        .store()
+        .write(move |conn| Box::pin(async move { runs::submitted(conn, id, attempt, &text).await }))
+        .await?;
+    Ok(Some(handle))
+}
+
+/// Notes the end of a run that never was: there is nothing to look after.
+async fn over(state: &State, id: JobId, outcome: Outcome) -> Result<Option<Handle>, Error> {
+    let end = engine::End {
+        outcome,
+        started: None,
+        ended: state.now(),
+    };
+    lifecycle::finish(state, id, end).await?;
+    Ok(None)
 }
 
 fn spec(state: &State, job: &Job) -> RunSpec {
