@@ -164,7 +164,9 @@ fn moved(
             if code.phase() == Phase::Failed && session.failed_step.is_none() {
                 session.failed_step = step(session, services);
             }
-            session.ended_at = Some(job.completed_at.unwrap_or(now));
+            let at = job.completed_at.unwrap_or(now);
+            // One that is lost may last have been seen before that.
+            session.ended_at = session.ready_at.max(Some(at));
             said.push(words::ended(session, job, code));
             enter(session, code.phase(), now);
         }

@@ -5,23 +5,29 @@
 //! it can die at any point and be begun again.
 use super::super::apps::run;
 use super::super::{Change, Error, State, lifecycle};
+use crate::domain::app::ServiceState;
 use crate::domain::id::JobId;
 use crate::domain::job;
 use crate::domain::spec::HOST_IMAGE;
 use crate::engine::{
     self, Cursor, Engine, Event, Handle, LogLine, Outcome, RunKey, RunSpec, Status, Stream,
 };
+use crate::store::apps::services;
 use crate::store::jobs::logs::{self, NewLine};
 use crate::store::jobs::{self as table, Job, runs};
 use crate::store::{self};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 /// An engine that does not answer is asked again after so long.
 const RETRY: Duration = Duration::from_secs(2);
 /// The status is looked up so often, in case nobody said that it changed.
 const LOOK: Duration = Duration::from_secs(5);
+/// How much of an image has come is written down so often at most.
+const PIECES: Duration = Duration::from_secs(1);
 /// After a run's end its output is waited for so long.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
 /// Lines that are written in one transaction.
@@ -125,6 +131,17 @@ pub(in crate::orchestrator) async fn stop_run(state: &State, job: &Job) -> Resul
     Ok(())
 }
 
+/// Whether the engine says that the job's run has ended; whoever looks after it will
+/// note that.
+pub(super) async fn has_ended(state: &State, job: &Job) -> Result<bool, Error> {
+    let run = runs::find(&mut *state.store().read().await?, job.id, job.attempt).await?;
+    let Some(handle) = run.and_then(|run| run.handle) else {
+        return Ok(false);
+    };
+    let status = state.engine().status(&Handle(handle)).await;
+    Ok(matches!(status, Ok(Status::Ended(_))))
+}
+
 /// From submission to the end. Returns when there is nothing left to do.
 async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Error> {
     let Some(job) = mine(state, id, attempt).await? else {
@@ -146,6 +163,8 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
     let mut output = engine.logs(&handle, Cursor(cursor.clone()), true);
     let mut reading = true;
     let mut started = false;
+    let mut alive = job.updated_at;
+    let mut noted: Option<Instant> = None;
     let mut end = None;
     let mut status = engine.status(&handle).await;
     let pulls = job.spec.image != HOST_IMAGE;
@@ -153,14 +172,25 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
         run::handed_over(state, &job).await?;
     }
     loop {
+        if matches!(status, Ok(Status::Running { .. })) {
+            alive = state.now();
+        }
+        let mut owed = false;
         match &status {
             Ok(Status::Preparing { done, total, .. }) if pulls => {
-                let step = match total {
-                    Some(total) if done >= total => job::Phase::Starting,
-                    _ => job::Phase::PullingImage,
-                };
-                run::pulled(state, &job, *done, *total).await?;
-                lifecycle::preparing(state, id, step).await?;
+                let whole = total.is_some_and(|total| *done >= total);
+                // An engine may count every piece; nobody reads so fast.
+                owed = !whole && noted.is_some_and(|at| at.elapsed() < PIECES);
+                if !owed {
+                    let step = if whole {
+                        job::Phase::Starting
+                    } else {
+                        job::Phase::PullingImage
+                    };
+                    run::pulled(state, &job, *done, *total).await?;
+                    lifecycle::preparing(state, id, step).await?;
+                    noted = Some(Instant::now());
+                }
             }
             Ok(Status::Running { since, .. }) if !started => {
                 lifecycle::started(state, id, *since).await?;
@@ -172,11 +202,15 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
             Ok(_) | Err(engine::Error::Unavailable(_)) => {}
             Err(error) => {
                 let why = format!("the engine has no word of it ({error})");
-                end = Some(lost(state, why));
+                end = Some(engine::End {
+                    outcome: Outcome::Lost(why),
+                    started: None,
+                    ended: alive,
+                });
                 reading = false;
             }
         }
-        if let Some(end) = end.take() {
+        if let Some(mut end) = end.take() {
             if reading {
                 let rest = drain(state, (id, attempt), &mut cursor, &mut output);
                 match tokio::time::timeout(OUTPUT_PATIENCE, rest).await {
@@ -185,6 +219,9 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
                         tracing::warn!(job = %id, "its output did not end; the rest is left out");
                     }
                 }
+            }
+            if matches!(end.outcome, Outcome::Lost(_)) {
+                end.ended = last_seen(state, &job, end.ended).await?;
             }
             lifecycle::finish(state, id, end).await?;
             return Ok(());
@@ -206,9 +243,10 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
             event = events.next() => match event {
                 Some(event) if event.handle == handle => status = Ok(event.status),
                 Some(_) => {}
-                None => status = engine.status(&handle).await,
+                // It does not say anything any more: it is asked, now and then.
+                None => events = stream::pending().boxed(),
             },
-            () = tokio::time::sleep(LOOK) => {
+            () = tokio::time::sleep(if owed { PIECES } else { LOOK }) => {
                 if stopping(state, id, attempt).await? {
                     stop(state, id, handle.0.clone()).await;
                 }
@@ -368,12 +406,27 @@ pub(in crate::orchestrator) fn bytes(gigabytes: f64) -> u64 {
     (gigabytes * 1e9) as u64
 }
 
-fn lost(state: &State, why: String) -> engine::End {
-    engine::End {
-        outcome: Outcome::Lost(why),
-        started: None,
-        ended: state.now(),
-    }
+/// When a run that is lost last showed that it was alive: as the engine says, or later
+/// by what it printed or by an answer of the app that it was. What comes after that is
+/// not paid for.
+async fn last_seen(
+    state: &State,
+    job: &Job,
+    engine: OffsetDateTime,
+) -> Result<OffsetDateTime, Error> {
+    let mut conn = state.store().read().await?;
+    let printed = logs::tail(&mut conn, job.id, 1, "").await?;
+    let printed = printed.last().map(|line| line.at);
+    let answered = match job.spec.app {
+        Some(app) => services::of(&mut conn, app).await?,
+        None => Vec::new(),
+    };
+    let answered = answered
+        .into_iter()
+        .filter(|service| service.state == ServiceState::Ready)
+        .filter_map(|service| service.checked_at);
+    let last = answered.chain(printed).chain([engine]).max();
+    Ok(last.unwrap_or(engine).min(state.now()))
 }
 
 /// Keeps what is left of the output. If the database cannot take it, the run has

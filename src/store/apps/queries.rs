@@ -4,7 +4,7 @@ use super::row::Row;
 use crate::clock::{from_micros, micros};
 use crate::domain::app::Phase;
 use crate::domain::id::{AppSessionId, WorkspaceId};
-use crate::store::{Conn, Error};
+use crate::store::{Conn, Error, corrupt};
 use time::OffsetDateTime;
 
 /// Which sessions a list shows.
@@ -49,14 +49,16 @@ pub async fn page(
     rows.into_iter().map(AppSession::try_from).collect()
 }
 
-/// Every session that has not ended, oldest first.
-pub async fn live(conn: &mut Conn) -> Result<Vec<AppSession>, Error> {
-    let rows = sqlx::query_as::<_, Row>(
-        "SELECT * FROM app_sessions WHERE ended = 0 ORDER BY created_at, id",
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(AppSession::try_from).collect()
+/// Every session that has not ended, oldest first: only which they are, so that one
+/// that cannot be read is in nobody's way.
+pub async fn live(conn: &mut Conn) -> Result<Vec<AppSessionId>, Error> {
+    let rows: Vec<(String,)> =
+        sqlx::query_as("SELECT id FROM app_sessions WHERE ended = 0 ORDER BY created_at, id")
+            .fetch_all(conn)
+            .await?;
+    rows.into_iter()
+        .map(|(id,)| id.parse().map_err(|_| corrupt("app_sessions", &id, "id")))
+        .collect()
 }
 
 /// The workspace's session of this template that has not ended.

@@ -24,10 +24,16 @@ pub(crate) struct Machine {
     pub(crate) lies: Mutex<bool>,
     /// Whether it has lost sight of its runs.
     pub(crate) blind: Mutex<bool>,
+    /// Whether it does not even say which runs it has.
+    pub(crate) deaf: Mutex<bool>,
     /// What it says instead of taking a run.
     pub(crate) refuses: Mutex<Option<fn() -> Error>>,
     /// Nobody is answered who hands a run over while this is held.
     pub(crate) busy: tokio::sync::Mutex<()>,
+    /// Whether it never says by itself how its runs stand.
+    pub(crate) mute: Mutex<bool>,
+    /// How often it was asked that.
+    pub(crate) looks: Mutex<u32>,
     /// Every run that was to be handed over, as often as it was.
     pub(crate) asked: Mutex<Vec<String>>,
     /// Whether a run ends when it is asked to.
@@ -46,8 +52,11 @@ impl Machine {
             away: Mutex::new(false),
             lies: Mutex::new(false),
             blind: Mutex::new(false),
+            deaf: Mutex::new(false),
             refuses: Mutex::new(None),
             busy: tokio::sync::Mutex::default(),
+            mute: Mutex::new(false),
+            looks: Mutex::new(0),
             asked: Mutex::default(),
             obeys: Mutex::new(true),
             stops: Mutex::new(0),
@@ -179,6 +188,7 @@ impl Engine for Machine {
     }
     async fn status(&self, handle: &Handle) -> engine::Result<Status> {
         let runs = self.runs.lock().unwrap();
+        *self.looks.lock().unwrap() += 1;
         let run = runs.get(&handle.0).ok_or(Error::NotFound)?;
         if *self.blind.lock().unwrap() {
             return Err(Error::NotFound);
@@ -186,6 +196,9 @@ impl Engine for Machine {
         Ok(run.0.clone())
     }
     fn events(&self) -> BoxStream<'static, Event> {
+        if *self.mute.lock().unwrap() {
+            return stream::empty().boxed();
+        }
         let changes = self.changes.subscribe();
         stream::unfold(changes, |mut changes| async {
             Some((changes.recv().await.ok()?, changes))
@@ -193,6 +206,9 @@ impl Engine for Machine {
         .boxed()
     }
     async fn list(&self) -> engine::Result<Vec<Event>> {
+        if *self.deaf.lock().unwrap() {
+            return Err(Error::Unavailable("it is deaf".into()));
+        }
         if *self.blind.lock().unwrap() {
             return Ok(Vec::new());
         }

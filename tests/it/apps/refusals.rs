@@ -240,10 +240,17 @@ async fn a_run_that_was_given_up_is_stopped_when_it_comes_back() {
     let id = stage.launch("desk", json!({})).await;
     stage.bring_up(&id).await;
     stage.pass(600);
+    let seen = |session: &Value| session["services"][0]["checked_at"] == "2026-11-23T12:10:04Z";
+    stage.until(&id, "its last answer", seen).await;
     *stage.machine.blind.lock().unwrap() = true;
+    stage.kill();
+    stage.pass(1_200);
     stage.restart().await;
     let end = stage.ended(&id).await;
+    // Until it was last seen, however long that was not noticed.
     assert_eq!((end.code.as_str(), end.charged), ("lost", 20_000));
+    let session = stage.session(&id).await;
+    assert_eq!(session["ended_at"], "2026-11-23T12:10:04Z");
     *stage.machine.blind.lock().unwrap() = false;
     assert!(stage.machine.asked_for().is_some(), "it still runs");
     housekeeping::tick(&stage.api.state, &TaskTracker::new())
@@ -259,4 +266,28 @@ async fn a_run_that_was_given_up_is_stopped_when_it_comes_back() {
     assert!(stage.machine.asked_for().is_some());
     stage.machine.ends(Outcome::Exited(0), None).await;
     stage.ended(&id).await;
+}
+
+#[tokio::test]
+async fn what_is_old_is_swept_even_while_the_machine_does_not_answer() {
+    let mut stage = Stage::start().await;
+    let id = stage.launch("desk", json!({})).await;
+    stage.bring_up(&id).await;
+    let path = format!("/v1/app-sessions/{id}/open");
+    assert_eq!(stage.post(&path, json!({})).await.status, 200);
+    stage.kill();
+    *stage.machine.deaf.lock().unwrap() = true;
+    let tickets = async || {
+        let mut conn = stage.api.state.store().read().await.unwrap();
+        let (count,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM app_tickets")
+            .fetch_one(&mut *conn)
+            .await
+            .unwrap();
+        count
+    };
+    assert_eq!(tickets().await, 1);
+    stage.pass(31);
+    let tick = housekeeping::tick(&stage.api.state, &TaskTracker::new()).await;
+    assert!(tick.is_err(), "that it does not answer is said");
+    assert_eq!(tickets().await, 0);
 }

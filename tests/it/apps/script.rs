@@ -7,6 +7,9 @@ use std::sync::Mutex;
 /// Status and body, or why there is no answer.
 type Said = Result<(u16, &'static str), String>;
 
+/// What a service says that says nothing, not even that it is not there.
+pub(crate) const SILENCE: &str = "silence";
+
 /// What services answer, by the path that they are asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
@@ -40,8 +43,13 @@ impl Gate for Script {
             .unwrap()
             .insert(path.clone(), origin.into());
         *self.asked.lock().unwrap().entry(path.clone()).or_default() += 1;
-        let answers = self.answers.lock().unwrap();
-        let answer = answers.get(&path).cloned();
+        let answer = self.answers.lock().unwrap().get(&path).cloned();
+        if answer
+            .as_ref()
+            .is_some_and(|said| *said == Err(SILENCE.into()))
+        {
+            std::future::pending::<()>().await;
+        }
         let (status, body) = answer.unwrap_or_else(|| Err("connection refused".into()))?;
         Ok(Answer {
             status,

@@ -51,7 +51,7 @@ readiness = { path = "/desk", body_contains = "ready" }
 id = "clock"
 label = "Clock"
 port = 8001
-readiness = { path = "/clock" }
+readiness = { path = "/clock", timeout_seconds = 60 }
 
 [[env]]
 name = "DESK_SECRET"
@@ -124,6 +124,7 @@ pub(crate) struct Stage {
     pub(crate) script: Arc<Script>,
     pub(crate) token: String,
     change: fn(&mut Config),
+    store: Option<Store>,
     background: Option<Background>,
 }
 
@@ -133,7 +134,15 @@ impl Stage {
     }
 
     pub(crate) async fn with(change: fn(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::set(None, tempfile::tempdir().unwrap(), change).await
+    }
+
+    /// On this database, which stays open when the orchestrator is killed.
+    pub(crate) async fn on(store: Store, dir: tempfile::TempDir) -> Self {
+        Self::set(Some(store), dir, |_| {}).await
+    }
+
+    async fn set(store: Option<Store>, dir: tempfile::TempDir, change: fn(&mut Config)) -> Self {
         let templates = dir.path().join("templates");
         std::fs::create_dir(&templates).unwrap();
         std::fs::write(templates.join("desk.toml"), DESK).unwrap();
@@ -141,7 +150,8 @@ impl Stage {
         let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
         let machine = Arc::new(Machine::new(clock.clone()));
         let script = Arc::default();
-        let (api, background) = raise(Arc::new(dir), &machine, &script, clock, change).await;
+        let on = (store.clone(), Arc::new(dir));
+        let (api, background) = raise(on, &machine, &script, clock, change).await;
         let token = api.sign_up("amara@example.org").await;
         Self {
             api,
@@ -149,6 +159,7 @@ impl Stage {
             script,
             token,
             change,
+            store,
             background: Some(background),
         }
     }
@@ -161,9 +172,9 @@ impl Stage {
     /// The same, and starts another in its place.
     pub(crate) async fn restart(&mut self) {
         self.kill();
-        let dir = Arc::clone(&self.api.dir);
+        let on = (self.store.clone(), Arc::clone(&self.api.dir));
         let clock = self.api.clock.clone();
-        let raised = raise(dir, &self.machine, &self.script, clock, self.change).await;
+        let raised = raise(on, &self.machine, &self.script, clock, self.change).await;
         self.api = raised.0;
         self.background = Some(raised.1);
     }
@@ -344,14 +355,19 @@ pub(crate) struct Ended {
 }
 
 async fn raise(
-    dir: Arc<tempfile::TempDir>,
+    (store, dir): (Option<Store>, Arc<tempfile::TempDir>),
     machine: &Arc<Machine>,
     script: &Arc<Script>,
     clock: Clock,
     change: fn(&mut Config),
 ) -> (TestApi, Background) {
-    let url = format!("sqlite://{}/junglegrid.db", dir.path().display());
-    let store = Store::open(&url).await.unwrap();
+    let store = match store {
+        Some(store) => store,
+        None => {
+            let file = dir.path().join("junglegrid.db");
+            Store::open_file(&file).await.unwrap()
+        }
+    };
     let catalogue = Catalogue::load(Some(&dir.path().join("templates"))).unwrap();
     let engine: Arc<dyn Engine> = Arc::clone(machine) as _;
     let api = TestApi::again(store, dir, engine, (catalogue, clock), change);
