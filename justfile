@@ -32,6 +32,10 @@ bench *arguments:
 bench-proxy *arguments:
     cargo bench --bench proxy -- {{arguments}}
 
+# Hold 2,000 progress pages open in one server: memory for each, and time until a change has reached all
+load-streams *arguments:
+    cargo bench --bench streams -- {{arguments}}
+
 # Measure whether answers tell by their time who has an account
 timing *arguments:
     cargo bench --bench enumeration -- {{arguments}}

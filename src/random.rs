@@ -1,5 +1,6 @@
 //! The only source of randomness: the operating system's. And how random tokens
 //! are stored.
+use crate::domain::api_key::BASE62;
 use crate::domain::id::Id;
 use time::OffsetDateTime;
 
@@ -21,6 +22,16 @@ pub fn label() -> String {
     rand::random::<[u8; 26]>()
         .iter()
         .map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte & 31)]))
+        .collect()
+}
+
+/// So many digits of base62, each as likely as the others.
+#[must_use]
+pub fn base62(count: usize) -> String {
+    let digits = std::iter::repeat_with(|| rand::random_range(0..BASE62.len()));
+    digits
+        .take(count)
+        .map(|digit| char::from(BASE62[digit]))
         .collect()
 }
 

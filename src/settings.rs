@@ -50,16 +50,20 @@ enum Shown {
 
 /// Every setting: its name, its default, how it is shown. An empty default
 /// means that it depends on others or may be absent.
-const KEYS: [(&str, &str, Shown); 27] = {
+const KEYS: &[(&str, &str, Shown)] = {
     use Shown::{Plainly, WithoutPassword};
-    [
+    &[
         ("listen", "127.0.0.1:8080", Plainly),
         ("data", "./junglegrid-data", Plainly),
         ("public_url", "", Plainly),
+        ("tls_certificate", "", Plainly),
+        ("tls_key", "", Plainly),
         ("apps_domain", "apps.localhost", Plainly),
         ("trusted_proxies", "", Plainly),
         ("insecure_http", "false", Plainly),
         ("connections_per_address", "64", Plainly),
+        ("streams_per_sign_in", "6", Plainly),
+        ("streams_per_account", "20", Plainly),
         ("no_portal", "false", Plainly),
         ("orchestrator", "", WithoutPassword),
         ("database", "", WithoutPassword),
@@ -88,14 +92,20 @@ const KEYS: [(&str, &str, Shown); 27] = {
 pub struct Settings {
     pub listen: SocketAddr,
     pub data: PathBuf,
-    /// Without a path; `http://<listen>` unless set.
+    /// Without a path; `http(s)://<listen>` unless set.
     pub public_url: Url,
+    /// Two PEM files; with them the listener speaks HTTPS and nothing else.
+    pub tls: Option<Tls>,
     /// In lower case, without a leading dot.
     pub apps_domain: String,
     pub trusted_proxies: Vec<Net>,
     pub insecure_http: bool,
     /// Open connections from one address.
     pub connections_per_address: usize,
+    /// Live streams of apps that one sign-in may have open.
+    pub streams_per_sign_in: usize,
+    /// The same for one account, however often it has signed in.
+    pub streams_per_account: usize,
     pub no_portal: bool,
     /// Another orchestrator, for which this process is only the portal.
     pub orchestrator: Option<Url>,
@@ -129,6 +139,14 @@ pub struct Settings {
     pub mail_from: String,
     pub log: String,
     effective: Vec<Effective>,
+}
+
+/// The files of TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The server's certificate first, then what leads to its issuer.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// One setting as `junglegrid settings` prints it.
@@ -224,15 +242,30 @@ impl Settings {
         let engine = get("engine").choice(&[("auto", Engine::Auto), ("host", Engine::Host)])?;
         let default_run = get("default_run_minutes").whole(1, 24 * 60)?;
         let max_run = get("max_run_hours").whole(1, 24)?;
+        let tls = match [get("tls_certificate"), get("tls_key")] {
+            [certificate, key] if certificate.text.is_empty() == key.text.is_empty() => {
+                (!key.text.is_empty()).then(|| Tls {
+                    certificate: certificate.text.into(),
+                    key: key.text.into(),
+                })
+            }
+            [certificate, key] if certificate.text.is_empty() => {
+                return Err(key.invalid("given together with `tls_certificate`"));
+            }
+            [certificate, _] => {
+                return Err(certificate.invalid("given together with `tls_key`"));
+            }
+        };
+        let own_url = own_url(listen, tls.is_some())?;
         let mut settings = Self {
-            public_url: get("public_url").origin()?.unwrap_or(own_url(listen)?),
+            public_url: get("public_url").origin()?.unwrap_or(own_url),
+            tls,
             apps_domain: get("apps_domain").domain()?,
             trusted_proxies: get("trusted_proxies").nets()?,
             insecure_http: get("insecure_http").switch()?,
-            connections_per_address: usize::try_from(
-                get("connections_per_address").whole(1, 8192)?,
-            )
-            .unwrap_or(64),
+            connections_per_address: get("connections_per_address").count(8192)?,
+            streams_per_sign_in: get("streams_per_sign_in").count(4096)?,
+            streams_per_account: get("streams_per_account").count(4096)?,
             no_portal: get("no_portal").switch()?,
             orchestrator: get("orchestrator").origin()?,
             database: get("database").database(&data)?,
@@ -265,6 +298,14 @@ impl Settings {
         };
         if settings.default_run > settings.max_run {
             return Err(get("default_run_minutes").invalid("at most max_run_hours"));
+        }
+        if settings.tls.is_some() && settings.public_url.scheme() != "https" {
+            return Err(
+                get("public_url").invalid("an https:// URL, because `tls_certificate` is set")
+            );
+        }
+        if settings.tls.is_some() && settings.insecure_http {
+            return Err(get("insecure_http").invalid("false, because `tls_certificate` is set"));
         }
         if settings.orchestrator.is_some() && settings.no_portal {
             return Err(get("no_portal")
@@ -325,10 +366,11 @@ impl Settings {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.listen.ip().is_loopback() {
-            if self.trusted_proxies.is_empty() {
+            if self.tls.is_none() && self.trusted_proxies.is_empty() {
                 warnings.push(format!(
                     "listening on {} without TLS: passwords and tokens cross the network in the clear. \
-                     Put a proxy with TLS in front and name it in `trusted_proxies`, or listen on 127.0.0.1",
+                     Set `tls_certificate` and `tls_key`, put a proxy with TLS in front and name it in \
+                     `trusted_proxies`, or listen on 127.0.0.1",
                     self.listen
                 ));
             }
@@ -352,8 +394,9 @@ impl Settings {
     /// Says which address was really bound: with port 0 that is news, and the
     /// public URL follows unless it was set.
     pub fn bound_to(&mut self, address: SocketAddr) {
-        let followed = own_url(self.listen).is_ok_and(|own| own == self.public_url);
-        if followed && let Ok(own) = own_url(address) {
+        let secure = self.tls.is_some();
+        let followed = own_url(self.listen, secure).is_ok_and(|own| own == self.public_url);
+        if followed && let Ok(own) = own_url(address, secure) {
             self.public_url = own;
         }
         self.listen = address;
@@ -367,8 +410,9 @@ impl Settings {
     }
 }
 
-fn own_url(listen: SocketAddr) -> Result<Url, Invalid> {
-    Url::parse(&format!("http://{listen}"))
+fn own_url(listen: SocketAddr, secure: bool) -> Result<Url, Invalid> {
+    let scheme = if secure { "https" } else { "http" };
+    Url::parse(&format!("{scheme}://{listen}"))
         .map_err(|_| Invalid::new("listen", &listen.to_string(), "an address"))
 }
 

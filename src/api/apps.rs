@@ -311,8 +311,8 @@ pub struct Line {
     pub text: String,
 }
 
-/// Every launch that has not ended, of all workspaces; longest over its usual
-/// time first.
+/// Every app that is on its way to running or to its end, of all workspaces;
+/// longest over its usual time first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Board {
     pub launches: Vec<Launching>,

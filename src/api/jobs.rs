@@ -4,7 +4,7 @@ use crate::domain::id::{AppSessionId, EstimateId, JobId};
 use crate::domain::job::{Phase, Status};
 use crate::domain::money::Usd;
 use crate::domain::routing::{Check, Relaxed};
-use crate::domain::spec::WorkloadType;
+use crate::domain::spec::{OptimizeFor, RegionMode, WorkloadType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -149,7 +149,8 @@ pub struct Filter {
     /// From `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// A status word, or `active` for all that have not ended.
+    /// A status word, or `active` for all that have not ended. `canceled`,
+    /// `provisioning` and `starting` are understood as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,11 +222,23 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_reason: Option<DelayReason>,
     pub startup_diagnostics: StartupDiagnostics,
+    pub scheduling: Scheduling,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned_node_id: Option<String>,
     /// Which engine runs it, such as `host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// As it was asked for, and so are the next four.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_class: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region_preference: Option<String>,
+    #[serde(default)]
+    pub region_mode: RegionMode,
+    #[serde(default)]
+    pub optimize_for: OptimizeFor,
     pub constraints_relaxed: Vec<Relaxed>,
     pub time_limit_seconds: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -259,6 +272,16 @@ pub struct Job {
 pub struct DelayReason {
     pub code: String,
     pub message: String,
+}
+
+/// Where the job is between the queue and a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduling {
+    /// `waiting`, `placed` or `ended`.
+    pub state: String,
+    /// Which engine has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -298,6 +321,9 @@ pub struct Billing {
     pub status: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_cost_usd: Option<Usd>,
+    /// The same, for clients that ask so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual_cost_usd: Option<Usd>,
     /// What has run up so far, or the final cost.
     pub cost_usd: Usd,
 }
@@ -338,6 +364,12 @@ pub struct EventFilter {
     /// Only what came after this event's `sequence`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// Only events of this type, such as `job.started`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only what happened after this time (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }
 
 /// Contract 3.7.
@@ -348,6 +380,10 @@ pub struct Events {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
     pub items: Vec<Event>,
+    pub limit: i64,
+    /// The last event seen: always given, so that a loop goes on where it was.
+    pub next_cursor: Option<String>,
+    pub has_more: bool,
     #[serde(with = "rfc3339")]
     pub generated_at: OffsetDateTime,
 }

@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod apps;
 pub mod drafts;
 pub mod jobs;
+pub mod keys;
 pub mod logs;
 pub mod nodes;
 pub mod overview;
@@ -17,7 +18,10 @@ pub mod templates;
 
 pub use problem::Problem;
 
-use crate::domain::id::{AppSessionId, DraftId, JobId};
+use crate::domain::api_key::Scope::{
+    self, JobsEstimate, JobsRead, JobsSubmit, JobsWrite, LogsRead,
+};
+use crate::domain::id::{ApiKeyId, AppSessionId, DraftId, JobId};
 use http::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -41,12 +45,12 @@ pub trait Endpoint: Send + 'static {
 pub enum Access {
     /// Anyone.
     Public,
-    /// A person who is signed in.
+    /// A person who is signed in; no key.
     Session,
     /// A signed-in person who operates this installation.
     Operator,
-    /// A bearer whose token carries one of these scopes; a session carries all.
-    Scopes(&'static [&'static str]),
+    /// A key with one of these scopes; a session carries all.
+    Scopes(&'static [Scope]),
 }
 
 /// Declares the endpoints, one per line; this table *is* the API's index.
@@ -73,11 +77,17 @@ macro_rules! endpoints {
     };
 }
 
-const ESTIMATE: Access = Access::Scopes(&["jobs:estimate", "jobs:write"]);
-const SUBMIT: Access = Access::Scopes(&["jobs:submit", "jobs:write"]);
-const LIST: Access = Access::Scopes(&["jobs:read"]);
-const READ: Access = Access::Scopes(&["jobs:read", "jobs:write"]);
-const LOGS: Access = Access::Scopes(&["logs:read", "jobs:read"]);
+const ESTIMATE: Access = Access::Scopes(&[JobsEstimate, JobsWrite]);
+const SUBMIT: Access = Access::Scopes(&[JobsSubmit, JobsWrite]);
+/// Lists, which `jobs:write` alone does not open.
+const LIST: Access = Access::Scopes(&[JobsRead]);
+const READ: Access = Access::Scopes(&[JobsRead, JobsWrite]);
+const LOGS: Access = Access::Scopes(&[LogsRead, JobsRead]);
+/// State and output together.
+const FOLLOW: Access = Access::Scopes(&[JobsRead]);
+const LOGS_ALONE: Access = Access::Scopes(&[LogsRead]);
+/// Every key.
+const ANY: Access = Access::Scopes(&Scope::ALL);
 
 endpoints! {
     /// Creates an inactive account and mails it a six-digit code.
@@ -131,7 +141,7 @@ endpoints! {
     CreateDraft = POST "/v1/job-drafts" SUBMIT, 201
         [path: (), query: (), body: drafts::NewDraft] -> drafts::Draft;
     /// Drafts that have not been submitted, last changed first.
-    ListDrafts = GET "/v1/job-drafts" READ, 200
+    ListDrafts = GET "/v1/job-drafts" LIST, 200
         [path: (), query: (), body: ()] -> drafts::List;
     GetDraft = GET "/v1/job-drafts/{draft}" READ, 200
         [path: (DraftId,), query: (), body: ()] -> drafts::Draft;
@@ -150,8 +160,11 @@ endpoints! {
     SubmitDraft = POST "/v1/job-drafts/{draft}/submit" SUBMIT, 202
         [path: (DraftId,), query: (), body: accounts::Nothing] -> jobs::Submitted;
 
+    /// That the API answers. Whether it can do its work, `/readyz` knows.
+    GetHealth = GET "/v1/health" Access::Public, 200
+        [path: (), query: (), body: ()] -> overview::Health;
     /// The machines of this grid, their rates, free slots and protections.
-    ListNodes = GET "/v1/nodes" READ, 200
+    ListNodes = GET "/v1/nodes" ANY, 200
         [path: (), query: (), body: ()] -> nodes::List;
     /// What the dashboard shows, in one call.
     GetOverview = GET "/v1/overview" LIST, 200
@@ -187,24 +200,57 @@ endpoints! {
     /// Leave to enter a service of an app, once, within half a minute.
     OpenApp = POST "/v1/app-sessions/{session}/open" Access::Session, 200
         [path: (AppSessionId,), query: (), body: apps::Open] -> apps::Ticket;
+    /// Makes a key for programs. Its secret is in this answer and nowhere else.
+    CreateKey = POST "/v1/api-keys" Access::Session, 201
+        [path: (), query: (), body: keys::NewKey] -> keys::Made;
+    /// The workspace's keys, newest first, revoked ones too.
+    ListKeys = GET "/v1/api-keys" Access::Session, 200
+        [path: (), query: keys::Filter, body: ()] -> keys::List;
+    GetKey = GET "/v1/api-keys/{key}" Access::Session, 200
+        [path: (ApiKeyId,), query: (), body: ()] -> keys::ApiKey;
+    /// Changes name, scopes or allow-list, from the next request on.
+    PatchKey = PATCH "/v1/api-keys/{key}" Access::Session, 200
+        [path: (ApiKeyId,), query: (), body: keys::Patch] -> keys::ApiKey;
+    /// Revokes a key for ever, from the next request on; open streams end.
+    RevokeKey = DELETE "/v1/api-keys/{key}" Access::Session, 200
+        [path: (ApiKeyId,), query: (), body: ()] -> keys::ApiKey;
+    /// A new secret; the one before goes on working for a while.
+    RotateKey = POST "/v1/api-keys/{key}/rotate" Access::Session, 200
+        [path: (ApiKeyId,), query: (), body: keys::Rotation] -> keys::Made;
+    /// Switches a key off until it is enabled; open streams end.
+    DisableKey = POST "/v1/api-keys/{key}/disable" Access::Session, 200
+        [path: (ApiKeyId,), query: (), body: accounts::Nothing] -> keys::ApiKey;
+    EnableKey = POST "/v1/api-keys/{key}/enable" Access::Session, 200
+        [path: (ApiKeyId,), query: (), body: accounts::Nothing] -> keys::ApiKey;
     /// Launches of all workspaces that have not ended, stuck ones first.
     GetBoard = GET "/v1/operator/app-sessions" Access::Operator, 200
         [path: (), query: (), body: ()] -> apps::Board;
 }
 
-/// What a job prints, as it prints it (`text/event-stream`, contract 3.9).
-pub const LOGS_LIVE: &str = "/v1/jobs/{job}/logs/live";
-/// What happens to a job and what it prints, for a page that follows both
-/// (`text/event-stream` of [`jobs::Change`]).
-pub const JOB_LIVE: &str = "/v1/jobs/{job}/live";
+/// Declares what answers in another way than with one JSON object: streams, files.
+macro_rules! raw {
+    ($( $(#[$doc:meta])* $name:ident = $method:ident $path:literal $access:expr; )+) => {
+        $( $(#[$doc])* pub const $name: &str = $path; )+
+        /// Every operation that answers in another way than with one JSON object.
+        pub const RAW: &[(Method, &str, Access)] = &[$( (Method::$method, $path, $access), )+];
+    };
+}
 
-/// What happens to an app, numbered (`text/event-stream` of [`apps::Event`]s;
-/// `?after=` or `Last-Event-ID` resumes).
-pub const APP_EVENTS_LIVE: &str = "/v1/app-sessions/{session}/events/live";
-/// The same for a page that follows one app (`text/event-stream` of [`apps::Change`]).
-pub const APP_LIVE: &str = "/v1/app-sessions/{session}/live";
-/// The operator's board whenever it has changed (`text/event-stream` of [`apps::Board`]).
-pub const BOARD_LIVE: &str = "/v1/operator/app-sessions/live";
+raw! {
+    /// What a job prints, as it prints it (`text/event-stream`, contract 3.9).
+    LOGS_LIVE = GET "/v1/jobs/{job}/logs/live" LOGS_ALONE;
+    /// What happens to a job and what it prints, for a page that follows both
+    /// (`text/event-stream` of [`jobs::Change`]).
+    JOB_LIVE = GET "/v1/jobs/{job}/live" FOLLOW;
+
+    /// What happens to an app, numbered (`text/event-stream` of [`apps::Event`]s;
+    /// `?after=` or `Last-Event-ID` resumes).
+    APP_EVENTS_LIVE = GET "/v1/app-sessions/{session}/events/live" READ;
+    /// The same for a page that follows one app (`text/event-stream` of [`apps::Change`]).
+    APP_LIVE = GET "/v1/app-sessions/{session}/live" FOLLOW;
+    /// The operator's board whenever it has changed (`text/event-stream` of [`apps::Board`]).
+    BOARD_LIVE = GET "/v1/operator/app-sessions/live" Access::Operator;
+}
 
 /// Fills the `{…}` parameters of a path pattern.
 pub trait PathValues {

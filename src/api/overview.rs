@@ -26,6 +26,12 @@ pub struct Overview {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Day {
     /// `2026-11-23`.
     pub date: String,

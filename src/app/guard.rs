@@ -94,6 +94,8 @@ pub struct Hosts {
     /// What follows an app's label: `.apps.localhost:8080`.
     apps: String,
     secure: bool,
+    /// Whether browsers are to come back over https only.
+    strict: bool,
 }
 
 impl Hosts {
@@ -103,10 +105,13 @@ impl Hosts {
     #[must_use]
     pub fn new(listen: SocketAddr, public: &Url, apps_domain: &str) -> Self {
         let secure = public.scheme() == "https";
+        // Whatever else is developed on this machine has that name as well.
+        let shared = |domain: &str| domain == "localhost" || domain.ends_with(".localhost");
         let mut hosts = Self {
             portal: Vec::new(),
             apps: String::new(),
             secure,
+            strict: secure && !public.domain().is_some_and(shared),
         };
         // The parser of URLs leaves out the scheme's own port, as browsers do.
         let port = public
@@ -214,7 +219,7 @@ async fn answer(State(guard): State<Arc<Guard>>, mut request: Request) -> Respon
             }
             Err(refusal) => (Site::Portal, refusal.answer(speech)),
         };
-        finish(&mut response, &site, &id, guard.rules.hosts.secure);
+        finish(&mut response, &site, &id, guard.rules.hosts.strict);
         let (status, took) = (response.status().as_u16(), started.elapsed());
         if status >= 500 || !method.is_safe() {
             tracing::info!(status, ?took, "answered");
@@ -458,7 +463,7 @@ const DEFAULTS: [(HeaderName, HeaderValue); 6] = [
     ),
 ];
 
-fn finish(response: &mut Response, site: &Site, id: &RequestId, secure: bool) {
+fn finish(response: &mut Response, site: &Site, id: &RequestId, strict: bool) {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         headers.insert(REQUEST_ID, id);
@@ -473,7 +478,7 @@ fn finish(response: &mut Response, site: &Site, id: &RequestId, secure: bool) {
     for (name, value) in DEFAULTS {
         headers.entry(name).or_insert(value);
     }
-    if secure {
+    if strict {
         headers
             .entry(header::STRICT_TRANSPORT_SECURITY)
             .or_insert(HeaderValue::from_static(

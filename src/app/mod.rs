@@ -4,6 +4,7 @@ pub mod health;
 pub mod lock;
 pub mod master_key;
 pub mod server;
+pub mod tls;
 
 use crate::client::Client;
 use crate::clock::Clock;
@@ -14,7 +15,7 @@ use crate::engine::{Engine, Network};
 use crate::orchestrator::apps::Catalogue;
 use crate::orchestrator::{self, Config, State, workers};
 use crate::proxy::{self, Proxy};
-use crate::settings::{HostImages, HostNetwork, Settings};
+use crate::settings::{self, HostImages, HostNetwork, Settings};
 use crate::store::Store;
 use crate::{random, web};
 use anyhow::Context as _;
@@ -24,7 +25,9 @@ use sha2::{Digest as _, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::Tls;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +48,8 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
+    // Before the port is taken: what is wrong with a file is best said at once.
+    let tls = settings.tls.as_ref().map(certificate).transpose()?;
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
         format!(
             "cannot listen on {}; choose another address with --listen",
@@ -76,7 +81,11 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         .to_owned();
     tracing::info!("Jungle Grid is ready at {url}");
     let router = guard::wrap(built.router, rules);
-    server::serve(listener, router, limits, shutdown.clone()).await?;
+    if let Some(tls) = &tls {
+        tasks.spawn(reload_on_hangup(Arc::clone(tls), shutdown.clone())?);
+    }
+    let door = server::Door { listener, tls };
+    server::serve(door, router, limits, shutdown.clone()).await?;
     tasks.close();
     if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
         tracing::warn!("background work did not finish in time");
@@ -86,6 +95,39 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     }
     tracing::info!("stopped; jobs that were running go on, and are taken up at the next start");
     Ok(())
+}
+
+fn certificate(files: &settings::Tls) -> anyhow::Result<Arc<Tls>> {
+    let tls = Tls::load(tls::Files {
+        certificate: files.certificate.clone(),
+        key: files.key.clone(),
+    })?;
+    if tls.key_is_exposed() {
+        tracing::warn!(
+            "everybody on this machine can read {}: chmod 600 it",
+            files.key.display()
+        );
+    }
+    Ok(Arc::new(tls))
+}
+
+/// Certificates are renewed while the server runs.
+fn reload_on_hangup(
+    tls: Arc<Tls>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = hangup.recv() => match tls.reload() {
+                    Ok(()) => tracing::info!("the TLS certificate was read again"),
+                    Err(error) => tracing::error!(%error, "the TLS certificate stays the old one"),
+                },
+            }
+        }
+    })
 }
 
 struct Built {
@@ -228,6 +270,8 @@ fn config(settings: &Settings, key: &[u8; 32]) -> Config {
         session_lifetime: settings.session_absolute,
         operator_idle: settings.operator_idle,
         operator_lifetime: settings.operator_absolute,
+        streams_per_sign_in: settings.streams_per_sign_in,
+        streams_per_account: settings.streams_per_account,
         smtp: settings.smtp.is_some(),
         log_limit_bytes: LOG_LIMIT_BYTES,
     }

@@ -1,7 +1,11 @@
-//! The loop that accepts connections and serves HTTP/1 on them.
+//! The loop that accepts connections and serves HTTP/1 on them, inside TLS if
+//! the listener has a certificate.
 //!
 //! It exists because `axum::serve` waits for ever: on a silent connection, on
 //! half a header, on a client that does not read. Here everything ends.
+mod greet;
+
+use super::tls::Tls;
 use crate::domain::peer::{Net, Peer};
 use axum::Router;
 use axum::body::Body;
@@ -30,6 +34,8 @@ use tower::ServiceExt;
 /// How much a listener puts up with.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// From the start of a connection to the end of its TLS handshake. 10 seconds.
+    pub handshake: Duration,
     /// From the first byte of a request (or from the start of the connection)
     /// to the end of its headers. 10 seconds.
     pub header: Duration,
@@ -37,6 +43,9 @@ pub struct Limits {
     pub idle: Duration,
     /// How long the client may leave bytes of ours unread or unacknowledged. 30 seconds.
     pub stalled: Duration,
+    /// A client that has said nothing for so long is asked by the kernel whether it is
+    /// still there; one that has vanished is gone `stalled` later. 2 minutes.
+    pub silent: Duration,
     /// How long requests may take to finish once the server is to stop. 20 seconds.
     pub drain: Duration,
     /// Header lines of a request. 100; more are answered with 431.
@@ -55,9 +64,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             idle: Duration::from_mins(1),
             stalled: Duration::from_secs(30),
+            silent: Duration::from_mins(2),
             drain: Duration::from_secs(20),
             headers: 100,
             buffer: 64 * 1024,
@@ -72,10 +83,29 @@ impl Default for Limits {
 const LINGER: Duration = Duration::from_secs(1);
 /// Connections that are being told why they are refused, at once.
 const REFUSALS: usize = 256;
+/// Between two questions of the kernel, in seconds.
+const ASKING: u32 = 15;
 /// After an error that is not about one connection, such as no free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `shutdown` is cancelled.
+/// Where clients come in.
+#[derive(Debug)]
+pub struct Door {
+    pub listener: TcpListener,
+    /// Without it, HTTP is spoken in the clear.
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl From<TcpListener> for Door {
+    fn from(listener: TcpListener) -> Self {
+        Self {
+            listener,
+            tls: None,
+        }
+    }
+}
+
+/// Serves `router` at `door` until `shutdown` is cancelled.
 ///
 /// Every request carries a [`Peer`] in its extensions. After the cancellation
 /// no connection is accepted and idle ones are closed; requests may finish
@@ -87,11 +117,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// If the listener cannot tell its own address. Failures to accept are logged
 /// and waited out.
 pub async fn serve(
-    listener: TcpListener,
+    door: impl Into<Door>,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
+    let Door { listener, tls } = door.into();
     let address = listener.local_addr()?;
     tracing::debug!(%address, "accepting connections");
     let limits = Arc::new(limits);
@@ -108,19 +139,22 @@ pub async fn serve(
                     shutdown: shutdown.clone(),
                     drop_all: drop_all.clone(),
                 };
-                connections.spawn(connection(
-                    stream,
+                let talk = Talk {
                     slot,
                     peer,
-                    router.clone(),
-                    Arc::clone(&limits),
+                    router: router.clone(),
+                    limits: Arc::clone(&limits),
                     until,
-                ));
+                };
+                connections.spawn(connection(stream, talk, tls.clone()));
             }
             Err(full) => {
                 tracing::debug!(peer = %peer.0, ?full, "connection refused");
-                // When even refusing is too much work, the connection is just closed.
-                if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                // When even refusing is too much work, the connection is just closed;
+                // and a handshake, only to say so, is.
+                if tls.is_none()
+                    && let Ok(permit) = Arc::clone(&refusals).try_acquire_owned()
+                {
                     connections.spawn(refuse(stream, full, permit));
                 }
             }
@@ -177,11 +211,17 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 }
 
 fn prepare(stream: &TcpStream, limits: &Limits) {
-    // Both can only fail on a connection that is already gone.
+    // These can only fail on a connection that is already gone.
     let _ = stream.set_nodelay(true);
     let stalled = u32::try_from(limits.stalled.as_millis()).unwrap_or(u32::MAX);
     // The kernel ends the connection then: no timer of ours, no memory per connection.
     let _ = setsockopt(stream, sockopt::TcpUserTimeout, &stalled);
+    // The same for who vanishes while nothing is sent, such as the browser of a quiet
+    // WebSocket: no bytes of ours get between those that we carry for others.
+    let silent = u32::try_from(limits.silent.as_secs()).unwrap_or(u32::MAX);
+    let _ = setsockopt(stream, sockopt::TcpKeepIdle, &silent.max(1));
+    let _ = setsockopt(stream, sockopt::TcpKeepInterval, &ASKING);
+    let _ = setsockopt(stream, sockopt::KeepAlive, &true);
 }
 
 struct Until {
@@ -189,14 +229,41 @@ struct Until {
     drop_all: CancellationToken,
 }
 
-async fn connection(
-    stream: TcpStream,
+/// What a connection is served with.
+struct Talk {
     slot: Slot,
     peer: Peer,
     router: Router,
     limits: Arc<Limits>,
     until: Until,
-) {
+}
+
+async fn connection(stream: TcpStream, talk: Talk, tls: Option<Arc<Tls>>) {
+    let Some(tls) = tls else {
+        return speak(stream, talk).await;
+    };
+    let greeted = tokio::select! {
+        greeted = greet::greet(stream, &tls, &talk.limits) => greeted,
+        () = talk.until.shutdown.cancelled() => return,
+    };
+    match greeted {
+        Ok(stream) => speak(stream, talk).await,
+        Err(error) => tracing::debug!(peer = %talk.peer.0, %error, "no TLS with this client"),
+    }
+}
+
+/// A connection's bytes, as HTTP sees them.
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket for S {}
+
+async fn speak(stream: impl Socket, talk: Talk) {
+    let Talk {
+        slot,
+        peer,
+        router,
+        limits,
+        until,
+    } = talk;
     let head = Arc::new(Head::new(&limits));
     let io = Wire {
         stream,
@@ -416,14 +483,14 @@ impl Future for HeadSleep {
 
 /// A socket that tells [`Head`] about arriving bytes, lingers when it closes,
 /// and holds the connection's slot even after an upgrade.
-struct Wire {
-    stream: TcpStream,
+struct Wire<S> {
+    stream: S,
     head: Arc<Head>,
     linger: Option<Pin<Box<Sleep>>>,
     _slot: Slot,
 }
 
-impl AsyncRead for Wire {
+impl<S: Socket> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -438,7 +505,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl<S: Socket> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -11,12 +11,14 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 const STYLE: &str = include_str!("../../assets/apps/style.css");
+const ICON: &str = include_str!("../../assets/mark.svg");
 
 /// The router with health check and stylesheet, behind the rules for all of them.
 pub(super) fn wrap(router: Router) -> Router {
     router
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/style.css", get(|| async { text("text/css", STYLE) }))
+        .route("/icon.svg", get(|| async { text("image/svg+xml", ICON) }))
         .fallback(|| async {
             page::refusal(StatusCode::NOT_FOUND, "There is nothing at this address.")
         })
@@ -27,6 +29,7 @@ pub(super) fn wrap(router: Router) -> Router {
 pub(super) fn text(kind: &'static str, text: &'static str) -> Response {
     let kind = match kind {
         "text/css" => "text/css; charset=utf-8",
+        "image/svg+xml" => "image/svg+xml",
         _ => "text/javascript; charset=utf-8",
     };
     ([(header::CONTENT_TYPE, kind)], text).into_response()

@@ -23,6 +23,8 @@ pub(super) fn page(frame: Frame<'_>, body: Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content";
                 meta name="color-scheme" content="light dark";
                 title { (frame.title) " – " (frame.app) }
+                // Else browsers ask for one that is not there.
+                link rel="icon" href="/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/style.css";
                 @if let Some(script) = frame.script { script type="module" src=(script) {} }
                 @if let Some(seconds) = frame.refresh {

@@ -3,7 +3,7 @@ mod sse;
 mod transport;
 
 use crate::api::{self, Endpoint, PathValues as _, Problem};
-use crate::domain::id::{AppSessionId, DraftId, JobId};
+use crate::domain::id::{ApiKeyId, AppSessionId, DraftId, JobId};
 use axum::body::Body;
 use futures_util::Stream;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -101,6 +101,14 @@ calls! {
     extend_app(id: AppSessionId, body: &api::apps::Extend) => ExtendApp((id,), &(), Some(body));
     open_app(id: AppSessionId, body: &api::apps::Open) => OpenApp((id,), &(), Some(body));
     board() => GetBoard((), &(), None);
+    create_key(body: &api::keys::NewKey) => CreateKey((), &(), Some(body));
+    keys(filter: &api::keys::Filter) => ListKeys((), filter, None);
+    key(id: ApiKeyId) => GetKey((id,), &(), None);
+    patch_key(id: ApiKeyId, body: &api::keys::Patch) => PatchKey((id,), &(), Some(body));
+    revoke_key(id: ApiKeyId) => RevokeKey((id,), &(), None);
+    rotate_key(id: ApiKeyId, body: &api::keys::Rotation) => RotateKey((id,), &(), Some(body));
+    disable_key(id: ApiKeyId) => DisableKey((id,), &(), None);
+    enable_key(id: ApiKeyId) => EnableKey((id,), &(), None);
 }
 
 impl Client {

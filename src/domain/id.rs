@@ -76,6 +76,8 @@ id! {
     DraftId = "draft";
     /// One launched app.
     AppSessionId = "ts";
+    /// One API key, whatever its secret is at the time.
+    ApiKeyId = "key";
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The rules of the product: no I/O, no clock, no framework.
 pub mod account;
+pub mod api_key;
 pub mod app;
 pub mod estimate;
 pub mod id;

@@ -60,6 +60,36 @@ impl Net {
         },
     ];
 
+    /// The range itself, without the bits that do not count.
+    #[must_use]
+    pub fn base(&self) -> Self {
+        let prefix = u32::from(self.prefix);
+        // A shift by the full width keeps nothing.
+        let address = match self.address {
+            IpAddr::V4(net) => {
+                let kept = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from_bits(net.to_bits() & kept))
+            }
+            IpAddr::V6(net) => {
+                let kept = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(net.to_bits() & kept))
+            }
+        };
+        Self { address, ..*self }
+    }
+
+    /// Whether it is one address.
+    #[must_use]
+    pub const fn is_single(&self) -> bool {
+        self.prefix == if self.address.is_ipv4() { 32 } else { 128 }
+    }
+
+    /// Whether it is written as IPv6 and means IPv4, which no address that arrives does.
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.address, IpAddr::V6(net) if net.to_ipv4_mapped().is_some())
+    }
+
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         // A shift by the full width is a prefix of nothing: everything matches.

@@ -123,6 +123,11 @@ pub struct Resources {
     pub min_vram_gb: Option<f64>,
     #[serde(default)]
     pub gpu_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<u32>,
+    /// `fp32`, `fp16`, `bf16` or `int8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
 }
 
 impl Resources {

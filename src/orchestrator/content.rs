@@ -207,10 +207,15 @@ fn resources(from: &mut Reader<'_>) -> Resources {
         gpu_count: count.filter(|n| *n > 0),
         min_vram_gb: from.positive("min_vram_gb", 100_000.0),
         gpu_type: from.text("gpu_type", 80),
+        batch_size: from.whole("batch_size", 1, 1_000_000_000),
+        precision: from.word("precision", &["fp32", "fp16", "bf16", "int8"]),
     }
 }
 
 fn routing(from: &mut Reader<'_>) -> Routing {
+    // One word of some clients that stands for two of the others' questions.
+    let priority = from.word("priority", &PRIORITIES);
+    let priority = priority.as_deref();
     Routing {
         max_price_per_hour: from
             .positive("max_price_per_hour", 1e6)
@@ -223,8 +228,8 @@ fn routing(from: &mut Reader<'_>) -> Routing {
             Some("strict") => RegionMode::Strict,
             _ => RegionMode::Prefer,
         },
-        latency_priority: level(from, "latency_priority"),
-        cost_priority: level(from, "cost_priority"),
+        latency_priority: level(from, "latency_priority", priority == Some("low_latency")),
+        cost_priority: level(from, "cost_priority", priority == Some("low_cost")),
         optimize_for: match from
             .word("optimize_for", &["cost", "speed", "balanced"])
             .as_deref()
@@ -236,10 +241,20 @@ fn routing(from: &mut Reader<'_>) -> Routing {
     }
 }
 
-fn level(from: &mut Reader<'_>, field: &'static str) -> Level {
+const PRIORITIES: [&str; 6] = [
+    "low",
+    "balanced",
+    "high",
+    "low_latency",
+    "low_cost",
+    "high_reliability",
+];
+
+fn level(from: &mut Reader<'_>, field: &'static str, implied: bool) -> Level {
     match from.word(field, &["low", "balanced", "high"]).as_deref() {
         Some("low") => Level::Low,
         Some("high") => Level::High,
+        None if implied => Level::High,
         _ => Level::Balanced,
     }
 }

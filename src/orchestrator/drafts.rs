@@ -439,6 +439,8 @@ fn to_content(spec: &JobSpec) -> Content {
     set("gpu_count", json!(resources.gpu_count));
     set("min_vram_gb", json!(resources.min_vram_gb));
     set("gpu_type", json!(resources.gpu_type));
+    set("batch_size", json!(resources.batch_size));
+    set("precision", json!(resources.precision));
     let routing = &spec.routing;
     set("max_price_per_hour", json!(routing.max_price_per_hour));
     set("preferred_gpu_family", json!(routing.preferred_gpu_family));

@@ -1,6 +1,6 @@
 //! Why the orchestrator says no, and how that looks on the wire.
 use crate::api::Problem;
-use crate::domain::id::{AccountId, AppSessionId};
+use crate::domain::id::{AccountId, ApiKeyId, AppSessionId};
 use crate::store;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,9 @@ pub enum Error {
     /// The address is unknown or the password is wrong; which, is not said.
     #[error("That e-mail and password do not match.")]
     BadCredentials,
+    /// An API key that is one of ours and does not work; says why.
+    #[error("{0}")]
+    KeyRefused(&'static str),
     /// The right password for an address that is not proven yet.
     #[error("This e-mail address is not verified yet. Enter the code that we mailed to it.")]
     Unverified { account: AccountId },
@@ -44,6 +47,9 @@ pub enum Error {
         session: AppSessionId,
         message: String,
     },
+    /// This request has made a secret before, which is told once.
+    #[error("{message}")]
+    AlreadyShown { key: ApiKeyId, message: String },
     /// The job can never run here.
     #[error("{message}")]
     Unprocessable {
@@ -76,7 +82,7 @@ impl Error {
 
     fn answer(&self) -> (StatusCode, &str) {
         match self {
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Unauthorized | Self::KeyRefused(_) => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::BadCredentials => (StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS"),
             Self::Unverified { .. } => (StatusCode::FORBIDDEN, "EMAIL_NOT_VERIFIED"),
             Self::Forbidden { code, .. } => (StatusCode::FORBIDDEN, code),
@@ -86,6 +92,7 @@ impl Error {
                 (StatusCode::BAD_REQUEST, "INVALID_REQUEST")
             }
             Self::Conflict { code, .. } => (StatusCode::CONFLICT, code),
+            Self::AlreadyShown { .. } => (StatusCode::CONFLICT, "ALREADY_SHOWN"),
             Self::AlreadyRunning { .. } => (StatusCode::CONFLICT, "ALREADY_RUNNING"),
             Self::Unprocessable { code, .. } => (StatusCode::UNPROCESSABLE_ENTITY, code),
             Self::InsufficientFunds(_) => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_FUNDS"),
@@ -103,6 +110,9 @@ impl Error {
             }
             Self::AlreadyRunning { session, .. } => {
                 BTreeMap::from([("session_id".to_owned(), session.to_string())])
+            }
+            Self::AlreadyShown { key, .. } => {
+                BTreeMap::from([("key_id".to_owned(), key.to_string())])
             }
             _ => BTreeMap::new(),
         };
@@ -141,7 +151,7 @@ impl Error {
         }
         let mut response = (self.answer().0, body).into_response();
         match &self {
-            Self::Unauthorized | Self::BadCredentials => {
+            Self::Unauthorized | Self::KeyRefused(_) | Self::BadCredentials => {
                 let scheme = HeaderValue::from_static("Bearer");
                 response
                     .headers_mut()

@@ -2,7 +2,8 @@
 //!
 //! A change says only where to look: what is new is in the database, under
 //! numbers that do not jump, so a watcher that misses a change misses nothing.
-use crate::domain::id::{AppSessionId, JobId, SessionId, WorkspaceId};
+use super::BearerId;
+use crate::domain::id::{AppSessionId, JobId, WorkspaceId};
 use tokio::sync::broadcast;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub enum Change {
         session: AppSessionId,
         job: JobId,
     },
-    /// Someone has signed out, or was signed out.
-    SignedOut { bearer: SessionId },
+    /// Someone has signed out or was signed out, or a key may do less than before.
+    SignedOut { bearer: BearerId },
 }
 
 impl Change {

@@ -8,12 +8,13 @@ mod error;
 mod estimates;
 mod hub;
 mod jobs;
+mod keys;
 mod lifecycle;
 mod overview;
 mod route;
 pub mod workers;
 
-pub use caller::Caller;
+pub use caller::{BearerId, Caller};
 pub use error::Error;
 pub use hub::{Change, Hub};
 
@@ -63,6 +64,10 @@ pub struct Config {
     /// The same two for operators, if those are shorter.
     pub operator_idle: Duration,
     pub operator_lifetime: Duration,
+    /// Live streams of apps that one sign-in may have open.
+    pub streams_per_sign_in: usize,
+    /// The same for one account.
+    pub streams_per_account: usize,
     /// Whether mails leave by SMTP; else they are files in the data directory.
     pub smtp: bool,
     /// Most bytes of output kept per job.
@@ -190,6 +195,7 @@ pub fn router(state: State) -> Router {
         .merge(jobs::routes())
         .merge(drafts::routes())
         .merge(overview::routes())
-        .merge(apps::routes());
+        .merge(apps::routes())
+        .merge(keys::routes());
     route::closed(routes).with_state(state)
 }

@@ -1,10 +1,10 @@
 //! The dashboard, the wallet and the machines.
 use super::jobs::view;
-use super::route::{Call, Cx, on};
+use super::route::{Call, Cx, on, public};
 use super::{Error, State, drafts, estimates};
 use crate::api::nodes as wire;
-use crate::api::overview::{Balance, Day, Overview};
-use crate::api::{GetBalance, GetOverview, ListNodes};
+use crate::api::overview::{Balance, Day, Health, Overview};
+use crate::api::{GetBalance, GetHealth, GetOverview, ListNodes};
 use crate::clock::{from_micros, micros};
 use crate::domain::job::Status;
 use crate::domain::money::Usd;
@@ -19,9 +19,16 @@ const DAYS: i64 = 14;
 
 pub(super) fn routes() -> Router<State> {
     Router::new()
+        .merge(public(health))
         .merge(on(nodes))
         .merge(on(overview))
         .merge(on(get_balance))
+}
+
+async fn health(_: State, _: Call<GetHealth>) -> Result<Health, Error> {
+    Ok(Health {
+        status: "ok".into(),
+    })
 }
 
 async fn overview(cx: Cx, _: Call<GetOverview>) -> Result<Overview, Error> {

@@ -1,11 +1,11 @@
 //! Ties a handler to the endpoint that its signature names.
 use super::{Caller, Error, State};
-use crate::api::{Access, Endpoint, Origin};
+use crate::api::{self, Endpoint, Origin};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, any, on as on_method};
-use axum::{Json, Router};
+use axum::routing::{MethodFilter, MethodRouter, any, on as on_method};
+use axum::{Extension, Json, Router};
 use axum_extra::extract::Query;
 use http::{StatusCode, Uri, header};
 use serde_json::{Value, json};
@@ -83,7 +83,18 @@ where
 }
 
 pub(super) fn query<Q: serde::de::DeserializeOwned>(uri: &Uri) -> Result<Q, Error> {
-    let read = Query::<Q>::try_from_uri(uri);
+    // Where nothing is asked for, whatever is said is ignored.
+    if let Ok(nothing) = serde_json::from_value(Value::Null) {
+        return Ok(nothing);
+    }
+    // A field that a client left empty is one that it did not fill in.
+    let given = uri.query().unwrap_or_default().split('&');
+    let given: Vec<&str> = given.filter(|pair| !pair.ends_with('=')).collect();
+    let uri = Uri::builder()
+        .path_and_query(format!("/?{}", given.join("&")))
+        .build()
+        .map_err(|_| Error::BadRequest("The query is not right.".into()))?;
+    let read = Query::<Q>::try_from_uri(&uri);
     read.map(|Query(query)| query)
         .map_err(|error| Error::BadRequest(format!("The query is not right: {}.", cause(&error))))
 }
@@ -149,7 +160,7 @@ fn idempotency_key(parts: &http::request::Parts) -> Result<Option<String>, Error
 }
 
 /// Where the request came from: as the portal passed it on, or as the server saw it.
-fn origin(parts: &http::request::Parts) -> Origin {
+pub(super) fn origin(parts: &http::request::Parts) -> Origin {
     if let Some(origin) = parts.extensions.get::<Origin>() {
         return origin.clone();
     }
@@ -173,7 +184,7 @@ fn cause(error: &dyn std::error::Error) -> String {
         .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Routes the endpoint that `handler` takes a [`Call`] of, for signed-in callers.
+/// Routes the endpoint that `handler` takes a [`Call`] of, for callers who may.
 ///
 /// The compiler checks that the handler's reply is the contract's.
 pub(super) fn on<E, H, F>(handler: H) -> Router<State>
@@ -228,26 +239,25 @@ where
                           caller: Result<Caller, Error>,
                           call: Result<Call<E>, Error>| {
         let reply = match (caller, call) {
-            (Ok(caller), call) => match (admit(&caller, E::ACCESS), call) {
-                (Ok(()), Ok(call)) => handler(Cx { state, caller }, call).await,
-                (Err(error), _) | (_, Err(error)) => Err(error),
-            },
-            (Err(error), _) => Err(error),
+            (Ok(caller), Ok(call)) => handler(Cx { state, caller }, call).await,
+            (Err(error), _) | (_, Err(error)) => Err(error),
         };
         answer(reply)
     };
-    Router::new().route(path, on_method(filter::<E>(), run))
+    let run = on_method(filter::<E>(), run).layer(Extension(E::ACCESS));
+    Router::new().route(path, run)
 }
 
-/// Keeps everyone else out of what only operators may call.
-pub(super) fn admit(caller: &Caller, access: Access) -> Result<(), Error> {
-    if access == Access::Operator && !caller.operator {
-        return Err(Error::Forbidden {
-            code: "FORBIDDEN",
-            message: "Only an operator of this installation may see this.".into(),
-        });
-    }
-    Ok(())
+/// Routes what answers in another way than with JSON, for those who may call it
+/// according to [`api::RAW`].
+///
+/// # Panics
+///
+/// If the path is not in that table.
+pub(super) fn raw(path: &str, run: MethodRouter<State>) -> Router<State> {
+    let known = api::RAW.iter().find(|(_, at, _)| *at == path);
+    let (_, _, access) = known.expect("a path of the table of raw operations");
+    Router::new().route(path, run.layer(Extension(*access)))
 }
 
 /// The same routes, with an answer in JSON for every path below `/v1` and `/auth`

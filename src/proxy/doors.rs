@@ -4,7 +4,7 @@ use super::Limits;
 use super::upstream::Upstream;
 use crate::domain::id::AppSessionId;
 use crate::orchestrator::apps::access::{self, Door, Pass};
-use crate::orchestrator::{Change, Error, State};
+use crate::orchestrator::{BearerId, Change, Error, State};
 use crate::random;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -186,7 +186,8 @@ impl Known {
                 }
                 Ok(Change::SignedOut { bearer }) => {
                     self.heard += 1;
-                    self.passes.retain(|_, seen| seen.what.1.bearer != bearer);
+                    self.passes
+                        .retain(|_, seen| BearerId::Session(seen.what.1.bearer) != bearer);
                 }
                 Ok(Change::Job { .. } | Change::Logs { .. }) => {}
                 Err(TryRecvError::Lagged(_)) => {

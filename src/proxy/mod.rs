@@ -52,7 +52,7 @@ pub struct Limits {
     pub first_byte: Duration,
     /// Until a WebSocket on which nothing is said is closed. An hour.
     pub idle: Duration,
-    /// Connections to one service at once. 128.
+    /// Connections to one service at once, `WebSocket`s among them. 128.
     pub connections: usize,
     /// How long what is known about an app or a pass is believed. 2 seconds.
     pub fresh: Duration,

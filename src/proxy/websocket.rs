@@ -1,5 +1,14 @@
 //! Connections of `WebSocket`s: opened like any request, then bytes both ways for as long as the
 //! person may be here.
+//!
+//! Frames are not looked into. Nothing of one is kept here but the bytes on their way, so how
+//! large a frame or a message may be is between the app and its own page: a limit of ours would
+//! break notebooks and previews, and protect nobody. What is bounded is what costs us something:
+//! [`Limits::connections`](super::Limits) counts these connections with all others of a service,
+//! one that does not read holds up its writer, one that says nothing for
+//! [`Limits::idle`](super::Limits) is closed, and the listener finds out who has vanished without
+//! a word ([`silent`](crate::app::server::Limits)). So we send no pings, which would have to be
+//! put between the frames of others.
 use super::bodies::Ended;
 use super::doors::Way;
 use super::pages::Refusal;

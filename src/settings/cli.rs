@@ -95,9 +95,19 @@ pub struct Flags {
     #[arg(long, env = "JUNGLEGRID_DATA", value_name = "DIR")]
     data: Option<String>,
 
-    /// The address that people type, http or https, without a path. Default `http://LISTEN`
+    /// The address that people type, http or https, without a path. Default `http://LISTEN`,
+    /// with TLS `https://LISTEN`
     #[arg(long, env = "JUNGLEGRID_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+
+    /// PEM file with the certificate (and its chain) for HTTPS; needs --tls-key. Read again
+    /// on SIGHUP. Default none, plain HTTP
+    #[arg(long, env = "JUNGLEGRID_TLS_CERTIFICATE", value_name = "FILE")]
+    tls_certificate: Option<String>,
+
+    /// PEM file with the certificate's private key, without a passphrase. Default none
+    #[arg(long, env = "JUNGLEGRID_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<String>,
 
     /// Apps run one label below this domain, which should not belong to the portal's site. Default apps.localhost
     #[arg(long, env = "JUNGLEGRID_APPS_DOMAIN", value_name = "DOMAIN")]
@@ -122,6 +132,15 @@ pub struct Flags {
     /// and trusted proxies may have more. Default 64
     #[arg(long, env = "JUNGLEGRID_CONNECTIONS_PER_ADDRESS", value_name = "COUNT")]
     connections_per_address: Option<String>,
+
+    /// Live streams of apps (one for each open page of a session) that one sign-in may
+    /// have open, 1 to 4096. Default 6
+    #[arg(long, env = "JUNGLEGRID_STREAMS_PER_SIGN_IN", value_name = "COUNT")]
+    streams_per_sign_in: Option<String>,
+
+    /// The same for all sign-ins of one account together, 1 to 4096. Default 20
+    #[arg(long, env = "JUNGLEGRID_STREAMS_PER_ACCOUNT", value_name = "COUNT")]
+    streams_per_account: Option<String>,
 
     /// Serve the API alone: true or false. Default false
     #[arg(

@@ -116,6 +116,12 @@ impl Value<'_> {
         number.ok_or_else(|| self.invalid(&format!("a whole number from {least} to {most}")))
     }
 
+    /// How many there may be at once: at least one.
+    pub(super) fn count(self, most: u16) -> Result<usize, Invalid> {
+        let number = self.whole(1, most.into())?;
+        Ok(usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
     pub(super) fn slots(self) -> Result<u32, Invalid> {
         if self.text.is_empty() {
             let cpus = available_parallelism().map_or(1, NonZero::get);

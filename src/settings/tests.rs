@@ -51,6 +51,10 @@ fn everything_has_a_default() {
     );
     assert_eq!(settings.default_run, Duration::from_hours(1));
     assert!(settings.host_slots >= 1);
+    assert_eq!(
+        (settings.streams_per_sign_in, settings.streams_per_account),
+        (6, 20)
+    );
     assert!(settings.warnings().is_empty() && !settings.refuses_host_engine());
 }
 
@@ -190,6 +194,8 @@ fn what_is_not_allowed_is_named() {
         ("trusted_proxies", "10.0.0.0/33", "ranges"),
         ("insecure_http", "maybe", "true or false"),
         ("connections_per_address", "0", "from 1 to 8192"),
+        ("streams_per_sign_in", "0", "from 1 to 4096"),
+        ("streams_per_account", "4097", "from 1 to 4096"),
         ("database", "mysql://x/y", "postgres://"),
         ("engine", "docker", "auto or host"),
         ("host_images", "some", "host or any"),
@@ -287,7 +293,7 @@ fn every_setting_is_a_documented_flag_and_variable() {
         .filter(|arg| arg.get_id() != "config")
         .collect();
     let mut names: Vec<_> = flags.iter().map(|arg| arg.get_id().as_str()).collect();
-    let mut keys = KEYS.map(|(name, ..)| name).to_vec();
+    let mut keys: Vec<_> = KEYS.iter().map(|(name, ..)| *name).collect();
     names.sort_unstable();
     keys.sort_unstable();
     assert_eq!(names, keys);
@@ -305,4 +311,27 @@ fn every_setting_is_a_documented_flag_and_variable() {
     }
     let help = cli::command().render_long_help().to_string();
     assert!(help.contains("--public-url") && !help.contains("shim"));
+}
+
+#[test]
+fn tls_needs_two_files_and_changes_the_public_url() {
+    let both = [
+        ("tls_certificate", "certificate.pem"),
+        ("tls_key", "key.pem"),
+        ("listen", "0.0.0.0:0"),
+    ];
+    let mut settings = with(&both).unwrap();
+    assert_eq!(settings.public_url.scheme(), "https");
+    settings.bound_to("192.0.2.1:8443".parse().unwrap());
+    assert_eq!(settings.public_url.as_str(), "https://192.0.2.1:8443/");
+    assert!(settings.warnings().iter().all(|said| !said.contains("TLS")));
+    for one in [both[0], both[1]] {
+        assert!(with(&[one]).is_err());
+    }
+    for (name, value) in [
+        ("public_url", "http://grid.example.com"),
+        ("insecure_http", "true"),
+    ] {
+        assert!(with(&[both[0], both[1], (name, value)]).is_err(), "{name}");
+    }
 }

@@ -4,6 +4,7 @@
 //! chooses the transaction. [`Store::read`] gives a connection for reading;
 //! [`Store::write`] runs a whole transaction.
 pub mod accounts;
+pub mod api_keys;
 pub mod apps;
 pub mod challenges;
 pub mod drafts;

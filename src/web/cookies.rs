@@ -59,8 +59,10 @@ impl Config {
         (!value.is_empty()).then_some(value)
     }
 
+    /// The token of a session. A key in its place is nobody: pages are for people.
     pub(super) fn session(&self, cookies: &Cookies) -> Option<String> {
         self.read(cookies, SESSION)
+            .filter(|token| token.starts_with("jgs_"))
     }
 
     pub(super) fn sign_in(&self, cookies: &Cookies, with: SignedIn, now: OffsetDateTime) {

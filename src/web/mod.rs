@@ -7,6 +7,7 @@ mod error;
 mod guard;
 mod hx;
 mod jobs;
+mod keys;
 mod live;
 mod login;
 mod next;
@@ -61,6 +62,7 @@ pub fn router(api: Client, config: Config) -> Router {
         .merge(jobs::routes())
         .merge(submit::routes())
         .merge(apps::routes())
+        .merge(keys::routes())
         .fallback(missing)
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(portal.clone(), guard::same_origin))

@@ -28,6 +28,7 @@ pub(crate) enum Nav {
     Submit,
     Templates,
     Nodes,
+    Keys,
     /// Every launch of the installation, for its operators.
     Board,
     /// A page that no link leads to.
@@ -35,12 +36,13 @@ pub(crate) enum Nav {
 }
 
 impl Nav {
-    const LINKS: [(Self, &'static str, &'static str, &'static str); 6] = [
+    const LINKS: [(Self, &'static str, &'static str, &'static str); 7] = [
         (Self::Dashboard, "/portal", "home", "Dashboard"),
         (Self::Jobs, "/portal/jobs", "jobs", "Jobs"),
         (Self::Submit, "/portal/submit", "plus", "Submit job"),
         (Self::Templates, "/portal/templates", "tpl", "Templates"),
         (Self::Nodes, "/portal/nodes", "node", "Nodes"),
+        (Self::Keys, "/portal/api-keys", "key", "API keys"),
         (
             Self::Board,
             "/portal/operator/launches",

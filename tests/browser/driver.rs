@@ -1,6 +1,8 @@
 //! Chromium, driven through chromedriver.
+mod hands;
+mod windows;
+
 use crate::server::{self, DEADLINE, until};
-use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -9,7 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -33,6 +35,8 @@ pub(crate) enum Visitor {
     Desk,
     /// At a desk, with JavaScript off.
     NoScript,
+    /// The same, and reads pages while they are still coming.
+    NoScriptEager,
     /// With a phone of 375 by 812.
     Phone,
 }
@@ -50,6 +54,21 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) async fn open(visitor: Visitor, server: &server::Server) -> Self {
+        Self::start(visitor, server.url(""), None).await
+    }
+
+    /// The same, with everything between them going through `relay`.
+    pub(crate) async fn open_behind(
+        visitor: Visitor,
+        server: &server::Server,
+        relay: SocketAddr,
+    ) -> Self {
+        let base = format!("http://localhost:{}", server.address.port());
+        let found = format!("--host-resolver-rules=MAP localhost {relay}");
+        Self::start(visitor, base, Some(found)).await
+    }
+
+    async fn start(visitor: Visitor, base: String, argument: Option<String>) -> Self {
         let driver = Driver::start();
         let profile = TempDir::new().unwrap();
         let folder = format!("--user-data-dir={}", profile.path().display());
@@ -59,9 +78,12 @@ impl Browser {
                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
                 "--window-size=1280,900", folder],
         });
+        if let (Some(argument), Some(all)) = (argument, options["args"].as_array_mut()) {
+            all.push(argument.into());
+        }
         match visitor {
             Visitor::Desk => {}
-            Visitor::NoScript => {
+            Visitor::NoScript | Visitor::NoScriptEager => {
                 options["prefs"] =
                     json!({"profile.managed_default_content_settings.javascript": 2});
             }
@@ -70,8 +92,14 @@ impl Browser {
                 options["mobileEmulation"] = json!({"deviceMetrics": phone});
             }
         }
-        let wanted =
-            json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
+        let waits = match visitor {
+            Visitor::NoScriptEager => "none",
+            Visitor::Desk | Visitor::NoScript | Visitor::Phone => "normal",
+        };
+        let wanted = json!({
+            "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"},
+            "pageLoadStrategy": waits,
+        });
         let Value::Object(wanted) = wanted else {
             unreachable!("it is an object")
         };
@@ -85,8 +113,8 @@ impl Browser {
             client,
             session,
             driver,
-            base: server.url(""),
-            scripts: visitor != Visitor::NoScript,
+            base,
+            scripts: matches!(visitor, Visitor::Desk | Visitor::Phone),
             _profile: profile,
         }
     }
@@ -143,7 +171,11 @@ impl Browser {
     }
 
     pub(crate) async fn count(&self, css: &str) -> usize {
-        self.client.find_all(Locator::Css(css)).await.unwrap().len()
+        self.until(css, async || {
+            let all = self.client.find_all(Locator::Css(css)).await;
+            all.ok().map(|all| all.len())
+        })
+        .await
     }
 
     /// What can be read there, hidden or not.
@@ -151,6 +183,18 @@ impl Browser {
         self.until(css, async || {
             let element = self.client.find(Locator::Css(css)).await.ok()?;
             element.prop("textContent").await.ok()?
+        })
+        .await
+    }
+
+    /// What can be read in each of them.
+    pub(crate) async fn texts(&self, css: &str) -> Vec<String> {
+        self.until(css, async || {
+            let mut texts = Vec::new();
+            for element in self.client.find_all(Locator::Css(css)).await.ok()? {
+                texts.push(element.prop("textContent").await.ok()??);
+            }
+            Some(texts)
         })
         .await
     }
@@ -170,60 +214,6 @@ impl Browser {
     pub(crate) async fn value(&self, css: &str) -> String {
         let field = self.see(css).await;
         field.prop("value").await.unwrap().unwrap_or_default()
-    }
-
-    /// Types `text` instead of what is in the field.
-    pub(crate) async fn fill(&self, css: &str, text: &str) {
-        let field = self.see(css).await;
-        field.clear().await.unwrap();
-        field.send_keys(text).await.unwrap();
-    }
-
-    /// Presses what `css` selects, as soon as that is possible.
-    pub(crate) async fn click(&self, css: &str) {
-        let what = format!("{css} to be pressed");
-        self.until(&what, async || {
-            let element = self.client.find(Locator::Css(css)).await.ok()?;
-            element.click().await.ok()
-        })
-        .await;
-    }
-
-    /// Presses the visible button or link that says `words`.
-    pub(crate) async fn press(&self, words: &str) {
-        let xpath = format!("//*[self::button or self::a][normalize-space(.)='{words}']");
-        let what = format!("“{words}” to be pressed");
-        self.until(&what, async || {
-            for element in self.client.find_all(Locator::XPath(&xpath)).await.ok()? {
-                if element.is_displayed().await.unwrap_or(false) && element.click().await.is_ok() {
-                    return Some(());
-                }
-            }
-            None
-        })
-        .await;
-    }
-
-    pub(crate) async fn double_click(&self, css: &str) {
-        let element = self.see(css).await;
-        let press = || PointerAction::Down {
-            button: fantoccini::actions::MOUSE_BUTTON_LEFT,
-        };
-        let lift = || PointerAction::Up {
-            button: fantoccini::actions::MOUSE_BUTTON_LEFT,
-        };
-        let mouse = MouseActions::new("mouse".to_owned())
-            .then(PointerAction::MoveToElement {
-                element,
-                duration: None,
-                x: 0.0,
-                y: 0.0,
-            })
-            .then(press())
-            .then(lift())
-            .then(press())
-            .then(lift());
-        self.client.perform_actions(mouse).await.unwrap();
     }
 
     /// What a script says about the page. Only where scripts run.

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop there and then"
 )]
+mod apps;
 mod driver;
 mod job_page;
 mod journey;
@@ -35,6 +36,12 @@ fn main() -> ExitCode {
         session::what_is_private_is_gone_after_signing_out,
         lists::an_open_list_keeps_its_place_while_rows_come_and_go,
         lists::an_open_dashboard_follows_without_losing_its_place,
+        apps::a_launch_is_watched_opened_used_and_stopped,
+        apps::an_app_is_launched_used_and_stopped_without_javascript,
+        apps::one_page_grows,
+        apps::a_failed_launch_shows_why_where_it_is_watched,
+        apps::a_connection_that_is_cut_loses_and_repeats_nothing,
+        apps::a_page_that_hears_nothing_asks,
         layout::no_page_is_wider_than_a_phone,
     ];
     let mut arguments = Arguments::from_args();

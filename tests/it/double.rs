@@ -8,7 +8,7 @@ use http::{StatusCode, header};
 use http_body_util::BodyExt as _;
 use junglegrid::api::accounts::{Account, Delivery, Registered, Session, SignedIn, Workspace};
 use junglegrid::api::drafts::Draft;
-use junglegrid::api::jobs::{ArtifactContract, Billing, Job, StartupDiagnostics};
+use junglegrid::api::jobs::{ArtifactContract, Billing, Job, Scheduling, StartupDiagnostics};
 use junglegrid::api::nodes::{self, Node, Protection};
 use junglegrid::api::overview::{Balance, Day, Overview};
 use junglegrid::api::{Origin, Problem};
@@ -17,7 +17,7 @@ use junglegrid::domain::account::Role;
 use junglegrid::domain::id::Id;
 use junglegrid::domain::job::{Phase, Status};
 use junglegrid::domain::money::Usd;
-use junglegrid::domain::spec::WorkloadType;
+use junglegrid::domain::spec::{OptimizeFor, RegionMode, WorkloadType};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -238,6 +238,15 @@ pub(crate) fn job(
             inputs_prepared: None,
             scripts_prepared: None,
         },
+        scheduling: Scheduling {
+            state: "placed".into(),
+            provider: None,
+        },
+        gpu_type: None,
+        gpu_class: None,
+        region_preference: None,
+        region_mode: RegionMode::Prefer,
+        optimize_for: OptimizeFor::Balanced,
         assigned_node_id: started.then(|| "local".into()),
         provider: started.then(|| "host".into()),
         constraints_relaxed: Vec::new(),
@@ -259,6 +268,7 @@ pub(crate) fn job(
         billing: Billing {
             status: "held".into(),
             final_cost_usd: None,
+            actual_cost_usd: None,
             cost_usd: cost,
         },
         warnings: Vec::new(),

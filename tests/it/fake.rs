@@ -77,7 +77,7 @@ pub(crate) fn job(over: Value) -> jobs::Job {
         "phase_started_at": "2026-11-23T14:00:02Z", "phase_last_updated_at": "2026-11-23T14:00:02Z",
         "last_status_update": "2026-11-23T14:00:02Z", "wait_duration_seconds": 2, "delayed_start": false,
         "startup_diagnostics": {"command_spawned": true, "workload_logs_available": false, "inputs_prepared": null, "scripts_prepared": null},
-        "assigned_node_id": "local", "provider": "host", "constraints_relaxed": [], "time_limit_seconds": 3600,
+        "scheduling": {"state": "placed"}, "assigned_node_id": "local", "provider": "host", "constraints_relaxed": [], "time_limit_seconds": 3600,
         "timed_out": false, "artifact_contract": {"expected_artifacts": [], "automatic_collection_dir": "/workspace/artifacts"},
         "artifacts_ready": false, "hourly_rate_usd": 0.12, "hold_usd": 0.12, "estimated_cost_min_usd": 0.01,
         "estimated_cost_max_usd": 0.12, "actual_cost_usd": null, "billing": {"status": "held", "cost_usd": 0.0004}, "last_event": 2
@@ -185,7 +185,7 @@ impl Fake {
                 .map_or_else(missing, |job| (200, json!(job))),
             ("GET", ["v1", "jobs", _, "events"]) => (
                 200,
-                json!({"job_id": JOB, "status": "running", "items": self.events, "generated_at": "2026-11-23T14:00:12Z"}),
+                json!({"job_id": JOB, "status": "running", "items": self.events, "limit": 1000, "next_cursor": "2", "has_more": false, "generated_at": "2026-11-23T14:00:12Z"}),
             ),
             ("GET", ["v1", "jobs", _, "logs"]) => (200, self.page()),
             ("POST", ["v1", "jobs", _, "cancel"]) => (

@@ -1,4 +1,5 @@
 //! The real binary on a port and in a directory of its own, spoken to over TCP.
+use crate::certificates::Certificate;
 use crate::harness::{Answer, PASSWORD};
 use futures_util::StreamExt as _;
 use http::Method;
@@ -60,10 +61,26 @@ impl Grid {
 
     /// In a folder whose `data` may hold something already.
     pub(crate) fn start_in(dir: tempfile::TempDir, flags: &[&str]) -> Self {
+        Self::start_as(dir, flags, junglegrid::egress::http().unwrap())
+    }
+
+    /// With a certificate of its own, which the tests' client trusts.
+    pub(crate) fn over_tls(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let certificate = Certificate::new();
+        certificate.store(dir.path());
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        let (chain, key) = (file("certificate.pem"), file("key.pem"));
+        let tls = ["--tls-certificate", &chain, "--tls-key", &key];
+        let flags: Vec<&str> = tls.into_iter().chain(flags.iter().copied()).collect();
+        Self::start_as(dir, &flags, certificate.client())
+    }
+
+    fn start_as(dir: tempfile::TempDir, flags: &[&str], http: reqwest::Client) -> Self {
         let grid = Self {
             dir,
             flags: flags.iter().map(ToString::to_string).collect(),
-            http: junglegrid::egress::http().unwrap(),
+            http,
             server: Mutex::default(),
         };
         grid.run();
@@ -130,11 +147,30 @@ impl Grid {
         self.dir.path().join("data")
     }
 
+    /// The folder that its data directory is in.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// `http://127.0.0.1:1234`; nothing while it is down.
+    pub(crate) fn url(&self) -> String {
+        let server = self.server.lock().unwrap();
+        server.as_ref().map_or("", |server| &server.url).to_owned()
+    }
+
     /// `127.0.0.1:1234`; nothing while it is down.
     pub(crate) fn address(&self) -> String {
+        let url = self.url();
+        url.split_once("://")
+            .map_or("", |(_, address)| address)
+            .to_owned()
+    }
+
+    /// Sends the server a signal.
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let server = self.server.lock().unwrap();
-        let url = server.as_ref().map_or("", |server| &server.url);
-        url.trim_start_matches("http://").to_owned()
+        let pid = i32::try_from(server.as_ref().unwrap().child.id()).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
     }
 
     /// All that the server has said since it was started.
@@ -146,8 +182,7 @@ impl Grid {
 
     /// A request to this server.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let url = format!("http://{}{path}", self.address());
-        self.http.request(method, url)
+        self.http.request(method, format!("{}{path}", self.url()))
     }
 
     /// Sends JSON, or nothing if it is `null`.

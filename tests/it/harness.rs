@@ -268,6 +268,8 @@ pub(crate) fn config() -> Config {
         session_lifetime: Duration::from_hours(24 * 30),
         operator_idle: Duration::from_hours(8),
         operator_lifetime: Duration::from_hours(24 * 7),
+        streams_per_sign_in: 6,
+        streams_per_account: 20,
         smtp: false,
         log_limit_bytes: 1 << 20,
     }

@@ -658,7 +658,7 @@ async fn a_stream_begins_with_everything_and_goes_on_with_single_rows() {
         "#v-controlpilot",
         "title",
         "#events",
-        "#l-0",
+        "#log",
         "#say",
     ] {
         assert!(
@@ -708,10 +708,11 @@ async fn a_stream_ends_with_its_session() {
     let before = session(28, Phase::Services);
     browser.stream(&over, &[change(before.clone()), change(over.clone())]);
     let messages = browser.live(&over, "4.3").await;
-    let failed = &messages[1].1;
+    assert!(targets(&messages[1].1).contains(&"#last".to_owned()));
+    let lines = &messages[2].1;
     assert!(
-        failed.contains("#last-lines") && failed.contains("[20] loading"),
-        "{failed}"
+        targets(lines).iter().all(|one| one == "#last-lines") && lines.contains("[20] loading"),
+        "{lines}"
     );
     let goodbye = &messages.last().unwrap().1;
     assert_eq!(targets(goodbye), ["#poll", "#stop", "#feed"]);
@@ -805,7 +806,11 @@ async fn no_update_of_a_row_is_larger_than_600_bytes() {
             .collect();
         browser.stream(from, &[change(from.clone()), second]);
         let messages = browser.live(from, "4.3").await;
-        for partial in partials(&messages[1].1) {
+        for (_, message) in &messages {
+            fills_what_is_there(message);
+        }
+        let updates = messages[1..].iter();
+        for partial in updates.flat_map(|(_, message)| partials(message)) {
             let target = partial.split('"').nth(1).unwrap().to_owned();
             let lines = partial.matches('\n').count() + 1;
             let sent = partial.len() + lines * "data: ".len() + 1;
@@ -827,9 +832,22 @@ async fn no_update_of_a_row_is_larger_than_600_bytes() {
         "#extend",
         "#last-lines",
         "#events",
-        "#l-0",
+        "#log",
     ] {
         assert!(rows.contains_key(target), "{target} was never sent");
+    }
+}
+
+/// htmx looks for all targets of a message before it touches the page, so nothing
+/// can go into what the same message adds.
+fn fills_what_is_there(message: &str) {
+    let added: String = partials(message)
+        .into_iter()
+        .filter(|partial| partial.contains("hx-swap=\"beforeend\""))
+        .collect();
+    for target in targets(message) {
+        let id = format!("id=\"{}\"", target.trim_start_matches('#'));
+        assert!(!added.contains(&id), "{target} is not there yet: {message}");
     }
 }
 
@@ -1156,7 +1174,9 @@ async fn the_board_is_for_operators() {
         ["/portal/operator/launches"]
     );
     let first = &page.texts("tbody tr")[0];
-    assert!(first.contains("Slow9 min20 s – 1 minMoabi Labs"), "{first}");
+    let slow = "Checking services, slow9 min20 s – 1 minMoabi Labs";
+    assert!(first.contains(slow), "{first}");
+    let rows = page.attributes("tbody tr", "id");
     let live = browser.visit("/portal/operator/launches/live").await.html;
     let messages: Vec<_> = live
         .split("\n\n")
@@ -1165,7 +1185,97 @@ async fn the_board_is_for_operators() {
         .collect();
     assert_eq!(messages.len(), 2);
     assert_eq!(targets(&messages[0].1), ["#board"]);
-    assert_eq!(targets(&messages[1].1), [format!("#{}", id(2))]);
+    assert_eq!(targets(&messages[1].1), [format!("#{}", rows[1])]);
+}
+
+#[tokio::test]
+async fn rows_of_the_board_come_and_go_one_by_one() {
+    let browser = Browser::new();
+    let mut boards = Vec::new();
+    // Everything as long as it can be, in every phase, slow and not.
+    for (turn, phase) in (0..).zip(Phase::ALL.into_iter().filter(|phase| !phase.ended())) {
+        let mut board = crate::apps_double::board();
+        for (one, slow) in board.launches.iter_mut().zip([true, false, turn % 2 == 0]) {
+            one.slow = slow;
+            one.status = phase;
+            for text in [
+                &mut one.template_name,
+                &mut one.workspace_name,
+                &mut one.status_message,
+            ] {
+                *text = HOSTILE.repeat(9);
+            }
+            one.node = Some(HOSTILE.repeat(9));
+            one.phase_since = NOW - Duration::days(400);
+            let [low_seconds, high_seconds] = [86_399 - 60, 86_399];
+            one.usual = Some(junglegrid::api::templates::Usual {
+                low_seconds,
+                high_seconds,
+                samples: 3,
+            });
+        }
+        // One that goes, one that comes, and another order.
+        let gone = board.launches.remove(turn % 3);
+        boards.push(board.clone());
+        board.launches.reverse();
+        board.launches.insert(turn % 2 * 2, gone);
+        boards.push(board);
+    }
+    browser
+        .double
+        .stream("GET /v1/operator/app-sessions/live", &boards);
+    let live = browser.visit("/portal/operator/launches/live").await;
+    let told = live
+        .html
+        .split("\n\n")
+        .filter(|text| text.contains("data:"));
+    let mut swaps = std::collections::BTreeSet::new();
+    let mut messages = 0;
+    for message in told.skip(1).map(|message| parse(message).1) {
+        messages += 1;
+        for partial in partials(&message) {
+            let sent = partial.len() + "id: 0.0\ndata: \n".len();
+            assert!(sent <= LARGEST, "{sent} bytes: {partial}");
+            swaps.insert(partial.split('"').nth(3).unwrap().to_owned());
+        }
+    }
+    assert_eq!(messages, boards.len() - 1);
+    let swaps: Vec<&str> = swaps.iter().map(String::as_str).collect();
+    assert_eq!(swaps, ["beforebegin", "beforeend", "delete", "outerMorph"]);
+    let (status, headers) = (live.status, live.headers.clone());
+    let html = live
+        .html
+        .replace("data: ", "")
+        .replace("<hx-partial", "<table");
+    Page {
+        status,
+        headers,
+        html,
+    }
+    .assert_inert();
+
+    // The first one and the last one change what there is around the rows.
+    let empty = junglegrid::api::apps::Board {
+        launches: Vec::new(),
+    };
+    browser.double.stream(
+        "GET /v1/operator/app-sessions/live",
+        &[
+            empty.clone(),
+            empty.clone(),
+            crate::apps_double::board(),
+            empty,
+        ],
+    );
+    let live = browser.visit("/portal/operator/launches/live").await.html;
+    let told: Vec<_> = live
+        .split("\n\n")
+        .filter(|text| text.contains("data:"))
+        .collect();
+    assert_eq!(told.len(), 3);
+    for message in told {
+        assert_eq!(targets(&parse(message).1), ["#board"]);
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
+use junglegrid::proxy::Limits;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -147,7 +148,11 @@ impl Double {
 
 /// A site with one person and their app.
 async fn running() -> (Site, App, Double, AbortOnDropHandle<()>) {
-    let site = Site::start().await;
+    running_with(Limits::default()).await
+}
+
+async fn running_with(limits: Limits) -> (Site, App, Double, AbortOnDropHandle<()>) {
+    let site = Site::with(limits).await;
     let double = Double::new();
     let (address, server) = serve(double.router.clone()).await;
     let token = site.api.sign_up("ada@example.com").await;

@@ -53,6 +53,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it keeps everything.
     pub(crate) fn data(&self) -> &Path {
         self.data.path()
@@ -130,6 +135,29 @@ impl Server {
         until("the job to get on", || {
             let job = self.call("GET", &format!("/v1/jobs/{id}"), token, &Value::Null);
             wanted(&job).then_some(job)
+        })
+    }
+
+    /// Launches an app; its session's id.
+    pub(crate) fn launch(&self, token: &str, template: &str) -> String {
+        let path = format!("/v1/templates/{template}/estimate");
+        let estimate = self.call("POST", &path, token, &json!({ "max_hours": 1 }));
+        let launch = json!({
+            "template": template, "max_hours": 1,
+            "acknowledged_estimate": estimate["estimate_id"],
+        });
+        let launched = self.call("POST", "/v1/app-sessions", token, &launch);
+        launched["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The session, once it has this status.
+    pub(crate) fn session(&self, token: &str, id: &str, status: &str) -> Value {
+        until(&format!("{status} of {id}"), || {
+            let path = format!("/v1/app-sessions/{id}");
+            let session = self.call("GET", &path, token, &Value::Null);
+            let over = !session["end"].is_null() && session["status"] != status;
+            assert!(!over, "it has ended instead: {session}");
+            (session["status"] == status).then_some(session)
         })
     }
 }

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Speech {
     Json,
+    /// For the clients of `/v1/mcp`, with `"ok": false`.
+    Enveloped,
     Html,
 }
 
@@ -26,7 +28,11 @@ impl Speech {
                 .to_str()
                 .is_ok_and(|value| value.contains("text/html"))
         });
-        if html && !api { Self::Html } else { Self::Json }
+        match path.strip_prefix("/v1/mcp") {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => Self::Enveloped,
+            _ if html && !api => Self::Html,
+            _ => Self::Json,
+        }
     }
 }
 
@@ -110,12 +116,15 @@ impl Refusal {
             message,
         } = self;
         let mut response = match speech {
-            Speech::Json => {
-                let body = json!({
+            Speech::Json | Speech::Enveloped => {
+                let mut body = json!({
                     "error": { "code": code, "message": message },
                     "code": code,
                     "message": message,
                 });
+                if matches!(speech, Speech::Enveloped) {
+                    body["ok"] = json!(false);
+                }
                 (status, axum::Json(body)).into_response()
             }
             // No text here comes from the request, so nothing needs escaping.

@@ -220,7 +220,7 @@ pub(super) async fn open(cx: Cx, call: Call<OpenApp>) -> Result<wire::Ticket, Er
         session: id,
         service: at.service,
         account: cx.caller.account,
-        bearer: cx.caller.session,
+        bearer: cx.caller.session()?,
         expires_at,
     };
     let hash = random::hash(&token);

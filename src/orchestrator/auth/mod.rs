@@ -13,7 +13,7 @@ mod registration;
 pub(super) use hashing::Hashing;
 
 use super::route::{self, Call, Cx};
-use super::{Change, Error, State};
+use super::{BearerId, Change, Error, State};
 use crate::api::accounts::{self as wire, Accepted, Credentials, SignedIn};
 use crate::api::{GetSession, Origin, SignIn, SignOut};
 use crate::domain::account::Email;
@@ -111,13 +111,15 @@ async fn claimed(state: &State, email: &Email, origin: &Origin) -> Result<Option
 }
 
 async fn sign_out(cx: Cx, _: Call<SignOut>) -> Result<Accepted, Error> {
-    let session = cx.caller.session;
+    let session = cx.caller.session()?;
     cx.store()
         .write(move |conn| {
             Box::pin(async move { Ok::<_, Error>(sessions::delete(conn, session).await?) })
         })
         .await?;
-    cx.hub().publish(Change::SignedOut { bearer: session });
+    cx.hub().publish(Change::SignedOut {
+        bearer: BearerId::Session(session),
+    });
     Ok(Accepted {
         message: "You are signed out.".into(),
     })
@@ -125,7 +127,7 @@ async fn sign_out(cx: Cx, _: Call<SignOut>) -> Result<Accepted, Error> {
 
 async fn session(cx: Cx, _: Call<GetSession>) -> Result<wire::Session, Error> {
     let mut conn = cx.store().read().await?;
-    let session = sessions::describe(&mut conn, cx.caller.session)
+    let session = sessions::describe(&mut conn, cx.caller.session()?)
         .await?
         .ok_or(Error::Unauthorized)?;
     Ok(wire::Session {
@@ -192,20 +194,20 @@ async fn begin(
 
 /// What is wrong with the fields of a body, all at once.
 #[derive(Debug, Default)]
-struct Faults(BTreeMap<String, String>);
+pub(super) struct Faults(BTreeMap<String, String>);
 
 impl Faults {
     /// What is right, or a note of what is wrong with `field`.
-    fn note<T, E: ToString>(&mut self, field: &str, read: Result<T, E>) -> Option<T> {
+    pub(super) fn note<T, E: ToString>(&mut self, field: &str, read: Result<T, E>) -> Option<T> {
         read.map_err(|fault| self.0.insert(field.to_owned(), fault.to_string()))
             .ok()
     }
 
-    fn none(&self) -> bool {
+    pub(super) fn none(&self) -> bool {
         self.0.is_empty()
     }
 
-    fn into_error(self) -> Error {
+    pub(super) fn into_error(self) -> Error {
         let message = match self.0.values().next() {
             Some(only) if self.0.len() == 1 => only.clone(),
             _ => "Some of what you entered is not right: see each field.".to_owned(),

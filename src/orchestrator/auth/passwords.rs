@@ -7,7 +7,7 @@ use crate::api::accounts::{Accepted, Reset, SignedIn};
 use crate::api::{ForgotPassword, ResetPassword};
 use crate::domain::account::{self, Email};
 use crate::orchestrator::route::Call;
-use crate::orchestrator::{Change, Error, State};
+use crate::orchestrator::{BearerId, Change, Error, State};
 use crate::store::challenges::Purpose;
 use crate::store::{accounts, mails, sessions};
 
@@ -87,7 +87,9 @@ pub(super) async fn reset(state: State, call: Call<ResetPassword>) -> Result<Sig
         .await?;
     state.0.mail.notify_one();
     for bearer in ended {
-        state.hub().publish(Change::SignedOut { bearer });
+        state.hub().publish(Change::SignedOut {
+            bearer: BearerId::Session(bearer),
+        });
     }
     Ok(signed_in)
 }

@@ -119,8 +119,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn whole(&mut self, field: &str, least: u32, most: u32) -> Option<u32> {
-        let value = self.get(field)?;
-        let number = value.as_u64().and_then(|n| u32::try_from(n).ok());
+        let number = self.get(field)?.as_f64().and_then(exactly);
         match number {
             Some(number) if (least..=most).contains(&number) => Some(number),
             _ => {
@@ -140,4 +139,15 @@ impl<'a> Reader<'a> {
         };
         Some(*flag)
     }
+}
+
+/// The whole number that `number` is: some clients write `3600.0`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked before"
+)]
+fn exactly(number: f64) -> Option<u32> {
+    let whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    whole.then_some(number as u32)
 }

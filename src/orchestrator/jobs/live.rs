@@ -102,6 +102,10 @@ impl Follower {
                 // Whoever is slow to read the hub simply looks at the database.
                 change = self.changes.recv() => match change {
                     Ok(change) if change.job() == Some(self.id) => return true,
+                    // Whether that ends the stream is seen at the next look.
+                    Ok(Change::SignedOut { bearer }) if bearer == self.caller.bearer() => {
+                        return true;
+                    }
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => return true,
                     Err(RecvError::Closed) => return false,
@@ -170,7 +174,9 @@ pub(super) async fn logs(
             job = now;
         }
     };
-    Ok(respond(stream))
+    // This family's clients know a sign of life by its name.
+    let beat = Event::default().event("heartbeat").data("{}");
+    Ok(respond(stream, KeepAlive::new().event(beat)))
 }
 
 /// Events and output together, for a page that follows one job.
@@ -207,7 +213,7 @@ pub(super) async fn job(
             job = now;
         }
     };
-    Ok(respond(stream))
+    Ok(respond(stream, KeepAlive::new()))
 }
 
 /// The job as it goes over the wire, with its events after `after`.
@@ -240,10 +246,10 @@ fn named(name: &'static str, id: Option<i64>, data: &serde_json::Value) -> Event
     }
 }
 
-fn respond(stream: impl Stream<Item = Event> + Send + 'static) -> Response {
+fn respond(stream: impl Stream<Item = Event> + Send + 'static, keep_alive: KeepAlive) -> Response {
     let stream = stream.map(Ok::<_, Infallible>);
     let mut response = Sse::new(stream)
-        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .keep_alive(keep_alive.interval(KEEP_ALIVE))
         .into_response();
     let headers = response.headers_mut();
     headers.insert(

@@ -4,7 +4,7 @@ mod output;
 pub(super) mod submission;
 pub(super) mod view;
 
-use super::route::{Call, Cx, on, on_both};
+use super::route::{Call, Cx, on, on_both, raw};
 use super::{Error, State, estimates, lifecycle};
 use crate::api::jobs as wire;
 use crate::api::{self, CancelJob, GetJob, ListEvents, ListJobs, SubmitJob};
@@ -18,6 +18,8 @@ use crate::store::jobs::{self as table, Job, events};
 use axum::Router;
 use axum::routing::get as on_get;
 use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 pub(super) fn routes() -> Router<State> {
     Router::new()
@@ -29,8 +31,8 @@ pub(super) fn routes() -> Router<State> {
         .merge(on(list_events))
         .merge(on_both(output::list))
         .merge(on_both(cancel))
-        .route(api::LOGS_LIVE, on_get(live::logs))
-        .route(api::JOB_LIVE, on_get(live::job))
+        .merge(raw(api::LOGS_LIVE, on_get(live::logs)))
+        .merge(raw(api::JOB_LIVE, on_get(live::job)))
 }
 
 async fn submit(cx: Cx, call: Call<SubmitJob>) -> Result<wire::Submitted, Error> {
@@ -85,6 +87,8 @@ fn read_filter(query: &wire::Filter) -> Result<Filter, Error> {
     match given(&query.status).as_str() {
         "" => {}
         "active" => filter.active = true,
+        // Clients know these; here both are parts of being assigned.
+        "provisioning" | "starting" => Status::Assigned.name().clone_into(&mut filter.status),
         word => {
             let status = Status::named(word).ok_or_else(|| {
                 let words = Status::ALL.map(Status::name).join(", ");
@@ -158,15 +162,29 @@ pub(super) async fn show(state: &State, conn: &mut Conn, job: Job) -> Result<wir
         JobState::Queued => Some(estimates::delay(state, conn, &job).await?),
         _ => None,
     };
-    Ok(view::job(job, delay, state.now()))
+    let excerpt = output::highlight(conn, &job).await?;
+    let mut shown = view::job(job, delay, state.now());
+    if let Some(failure) = &mut shown.failure {
+        failure.log_excerpt = excerpt;
+    }
+    Ok(shown)
 }
 
 async fn list_events(cx: Cx, call: Call<ListEvents>) -> Result<wire::Events, Error> {
-    let after = output::read_cursor(call.query.cursor.as_deref())?;
-    let limit = call.query.limit.unwrap_or(1_000).clamp(1, 1_000);
+    let query = call.query;
+    let limit = query.limit.unwrap_or(1_000).clamp(1, 1_000);
+    let filter = events::Filter {
+        after: output::read_cursor(query.cursor.as_deref())?,
+        kind: query.kind.unwrap_or_default(),
+        since: query.since.as_deref().map(read_time).transpose()?,
+        limit: limit + 1,
+    };
     let mut conn = cx.store().read().await?;
     let job = find(&mut conn, cx.caller.workspace, call.path.0).await?;
-    let items = events::list(&mut conn, job.id, after, limit).await?;
+    let mut items = events::matching(&mut conn, job.id, &filter).await?;
+    let has_more = i64::try_from(items.len()).unwrap_or(i64::MAX) > limit;
+    items.truncate(usize::try_from(limit).unwrap_or(1_000));
+    let last = items.last().map_or(filter.after, |event| event.seq);
     Ok(wire::Events {
         job_id: job.id,
         status: job.state.status(),
@@ -175,8 +193,16 @@ async fn list_events(cx: Cx, call: Call<ListEvents>) -> Result<wire::Events, Err
             .into_iter()
             .map(|event| view::event(job.id, event))
             .collect(),
+        limit,
+        next_cursor: Some(last.to_string()),
+        has_more,
         generated_at: cx.now(),
     })
+}
+
+fn read_time(text: &str) -> Result<OffsetDateTime, Error> {
+    OffsetDateTime::parse(text.trim(), &Rfc3339)
+        .map_err(|_| Error::field("since", "Give a time such as 2026-11-23T12:00:00Z."))
 }
 
 /// Stops a job. Unless told otherwise it answers when the job has stopped, so

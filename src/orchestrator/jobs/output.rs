@@ -52,18 +52,7 @@ pub(super) async fn list(cx: Cx, call: Call<ListLogs>) -> Result<out::Page, Erro
         lines.truncate(most);
     }
     let last = lines.last().map_or(after, |line| line.entry);
-    let failed = matches!(
-        job.state,
-        JobState::Ended {
-            outcome: Outcome::Failed(_),
-            ..
-        }
-    );
-    let highlight = if failed {
-        highlight(&mut conn, &job).await?
-    } else {
-        None
-    };
+    let highlight = highlight(&mut conn, &job).await?;
     Ok(out::Page {
         job_id: job.id,
         status: job.state.status(),
@@ -82,11 +71,22 @@ pub(super) async fn list(cx: Cx, call: Call<ListLogs>) -> Result<out::Page, Erro
     })
 }
 
-/// The last line on stderr, else the last one at all.
-async fn highlight(
+/// What most likely says why a job failed: its last line on stderr, else its last
+/// one at all. `None` if it has not failed.
+pub(super) async fn highlight(
     conn: &mut crate::store::Conn,
     job: &crate::store::jobs::Job,
 ) -> Result<Option<String>, Error> {
+    let failed = matches!(
+        job.state,
+        JobState::Ended {
+            outcome: Outcome::Failed(_),
+            ..
+        }
+    );
+    if !failed {
+        return Ok(None);
+    }
     let mut lines = logs::tail(conn, job.id, 1, "stderr").await?;
     if lines.is_empty() {
         lines = logs::tail(conn, job.id, 1, "stdout").await?;

@@ -180,7 +180,7 @@ fn key(caller: &Caller, once: &Once) -> Key {
     }
 }
 
-fn different_body() -> Error {
+pub(in crate::orchestrator) fn different_body() -> Error {
     Error::Unprocessable {
         code: "IDEMPOTENCY_KEY_REUSED".into(),
         message: "This Idempotency-Key was used for another request. Use a new one.".into(),

@@ -53,7 +53,17 @@ pub(in crate::orchestrator) fn job(
             }
             .into(),
             final_cost_usd: job.cost,
+            actual_cost_usd: job.cost,
             cost_usd: cost_so_far,
+        },
+        scheduling: wire::Scheduling {
+            state: match &job.state {
+                State::Pending | State::Queued => "waiting",
+                State::Assigned { .. } | State::Running { .. } | State::Stopping { .. } => "placed",
+                State::Ended { .. } => "ended",
+            }
+            .into(),
+            provider: job.engine.clone(),
         },
         startup_diagnostics: wire::StartupDiagnostics {
             command_spawned: started_at.is_some(),
@@ -82,6 +92,11 @@ pub(in crate::orchestrator) fn job(
         wait_duration_seconds: wait,
         assigned_node_id: job.node,
         provider: job.engine,
+        gpu_type: job.spec.resources.gpu_type,
+        gpu_class: job.spec.routing.gpu_class,
+        region_preference: job.spec.routing.region_preference,
+        region_mode: job.spec.routing.region_mode,
+        optimize_for: job.spec.routing.optimize_for,
         constraints_relaxed: job.quote.relaxed,
         time_limit_seconds: job.spec.time_limit_seconds,
         artifacts_ready: false,

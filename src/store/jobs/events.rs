@@ -81,6 +81,36 @@ pub async fn list(
     Ok(rows.into_iter().map(Event::from).collect())
 }
 
+/// Of which events a list is.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only later ones than this number.
+    pub after: i64,
+    /// Only of this kind; empty for any.
+    pub kind: String,
+    /// Only from later than this.
+    pub since: Option<OffsetDateTime>,
+    pub limit: i64,
+}
+
+/// Events that a client asked for, oldest first.
+pub async fn matching(conn: &mut Conn, job: JobId, filter: &Filter) -> Result<Vec<Event>, Error> {
+    let rows = sqlx::query_as::<_, Row>(
+        "SELECT seq, kind, phase, title, message, source, level, created_at
+         FROM job_events
+         WHERE job = $1 AND seq > $2 AND ($3 = '' OR kind = $3) AND created_at > $4
+         ORDER BY seq LIMIT $5",
+    )
+    .bind(job.to_string())
+    .bind(filter.after)
+    .bind(&filter.kind)
+    .bind(filter.since.map_or(i64::MIN, micros))
+    .bind(filter.limit)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Event::from).collect())
+}
+
 #[derive(Debug, sqlx::FromRow)]
 struct Row {
     seq: i64,

@@ -4,7 +4,7 @@ use super::{rows, words};
 use crate::api::apps::{Board, Launching};
 use crate::clock::Clock;
 use crate::domain::estimate::said;
-use crate::web::jobs::text;
+use crate::domain::id::AppSessionId;
 use crate::web::live::{self, Mark};
 use crate::web::shell::{self, Nav};
 use crate::web::ui;
@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt as _};
 use http::StatusCode;
 use maud::{Markup, html};
+use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use time::OffsetDateTime;
 
@@ -33,7 +34,7 @@ pub(super) async fn show(viewer: Viewer) -> Result<Response, Error> {
         div.head {
             div {
                 div.row { h1 { (TITLE) } span.live #live { noscript { "Reload for news" } } }
-                p { "Every app that has not ended, of all workspaces. Those that take longer than usual first." }
+                p { "Every app of all workspaces that starts or stops. Those that take longer than usual first." }
             }
         }
         section.card.flush aria-labelledby="board-h" {
@@ -65,24 +66,20 @@ fn messages(
 ) -> impl Stream<Item = (Mark, Markup)> + Send + 'static {
     async_stream::stream! {
         let mut boards = Box::pin(boards);
-        let mut drawn: Option<Vec<(u64, u64)>> = None;
+        let mut shown: Option<Vec<Shown>> = None;
         while let Some(Ok(board)) = boards.next().await {
             let now = clock.now();
-            let looks: Vec<(u64, u64)> = board.launches.iter().map(|one| {
-                (hash(&one.id.to_string()), hash(&row(one, now).0))
-            }).collect();
-            let same = drawn.as_ref().is_some_and(|drawn| {
-                drawn.iter().map(|one| one.0).eq(looks.iter().map(|one| one.0))
-            });
-            let markup = match &drawn {
-                Some(drawn) if same => html! {
-                    @for (one, _) in board.launches.iter().zip(drawn.iter().zip(&looks)).filter(|(_, (was, is))| was != is) {
-                        (live::redraw(&format!("#{}", one.id), row(one, now)))
-                    }
+            let before = shown.take();
+            let after: Vec<Shown> = board.launches.iter().map(|one| Shown::of(one, now)).collect();
+            let markup = match &before {
+                // A table is there, and stays.
+                Some(before) if !before.is_empty() && !after.is_empty() => html! {
+                    @for step in steps(before, &after) { (step.drawn(&board.launches, now)) }
                 },
+                Some(before) if before.is_empty() && after.is_empty() => html! {},
                 _ => live::redraw("#board", table(&board, now)),
             };
-            drawn = Some(looks);
+            shown = Some(after);
             if !markup.0.is_empty() {
                 yield (Mark::default(), markup);
             }
@@ -90,17 +87,84 @@ fn messages(
     }
 }
 
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+/// A row as it was sent: which it is, and what it looks like in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shown {
+    id: AppSessionId,
+    looks: u64,
+}
+
+impl Shown {
+    fn of(one: &Launching, now: OffsetDateTime) -> Self {
+        let mut hasher = DefaultHasher::new();
+        row(one, now).0.hash(&mut hasher);
+        Self {
+            id: one.id,
+            looks: hasher.finish(),
+        }
+    }
+}
+
+/// One thing to do to the rows of a page, by positions in the new order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Remove(AppSessionId),
+    /// Before this row, or at the end.
+    Insert(usize, Option<AppSessionId>),
+    Redraw(usize),
+}
+
+/// What makes the rows of `after` out of those of `before`, one row at a time.
+fn steps(before: &[Shown], after: &[Shown]) -> Vec<Step> {
+    let wanted: HashSet<AppSessionId> = after.iter().map(|row| row.id).collect();
+    let gone = before.iter().filter(|row| !wanted.contains(&row.id));
+    let mut steps: Vec<Step> = gone.map(|row| Step::Remove(row.id)).collect();
+    let stays = before.iter().filter(|row| wanted.contains(&row.id));
+    let mut rows: VecDeque<Shown> = stays.copied().collect();
+    // What of the old order is not there yet comes later in the new one.
+    for (position, row) in after.iter().enumerate() {
+        if rows.get(1).is_some_and(|next| next.id == row.id) {
+            // The one in between has moved down: it comes back where it belongs.
+            steps.extend(rows.pop_front().map(|moved| Step::Remove(moved.id)));
+        }
+        if rows.front().is_some_and(|first| first.id == row.id) {
+            let was = rows.pop_front();
+            if was.is_some_and(|was| was.looks != row.looks) {
+                steps.push(Step::Redraw(position));
+            }
+            continue;
+        }
+        if let Some(moved) = rows.iter().position(|old| old.id == row.id) {
+            rows.remove(moved);
+            steps.push(Step::Remove(row.id));
+        }
+        steps.push(Step::Insert(position, rows.front().map(|next| next.id)));
+    }
+    steps
+}
+
+impl Step {
+    fn drawn(self, launches: &[Launching], now: OffsetDateTime) -> Markup {
+        let target = |id| format!("#{}", row_id(id));
+        match self {
+            Self::Remove(id) => live::partial(&target(id), "delete", html! {}),
+            Self::Insert(position, Some(next)) => {
+                live::partial(&target(next), "beforebegin", row(&launches[position], now))
+            }
+            Self::Insert(position, None) => live::append("#rows", row(&launches[position], now)),
+            Self::Redraw(position) => {
+                let one = &launches[position];
+                live::redraw(&target(one.id), row(one, now))
+            }
+        }
+    }
 }
 
 fn table(board: &Board, now: OffsetDateTime) -> Markup {
     html! {
         div #board {
             @if board.launches.is_empty() {
-                (ui::empty("Nothing is running", "Apps of all workspaces are listed here while they launch and run.", None))
+                (ui::empty("Nothing starts or stops", "Apps of all workspaces are listed here while they do.", None))
             } @else {
                 div.scroll role="region" aria-labelledby="board-h" tabindex="0" {
                     table.tbl {
@@ -115,7 +179,7 @@ fn table(board: &Board, now: OffsetDateTime) -> Markup {
                                 th scope="col" { "Now" }
                             }
                         }
-                        tbody { @for one in &board.launches { (row(one, now)) } }
+                        tbody #rows { @for one in &board.launches { (row(one, now)) } }
                     }
                 }
             }
@@ -123,20 +187,27 @@ fn table(board: &Board, now: OffsetDateTime) -> Markup {
     }
 }
 
+/// Ids end in chance: so much of it tells all rows of one page apart.
+fn row_id(id: AppSessionId) -> String {
+    let id = id.to_string();
+    format!("b{}", &id[id.len().saturating_sub(12)..])
+}
+
+/// At most [`rows::LARGEST`] with what says where it goes.
 fn row(one: &Launching, now: OffsetDateTime) -> Markup {
     let time = (now - one.phase_since).whole_seconds().max(0);
     html! {
-        tr #(one.id) {
-            th scope="row" { bdi hx-ignore { (text::visible(&one.template_name)) } small { (rows::short(&one.id.to_string())) } }
-            td {
-                (words::badge(one.status))
-                @if one.slow { " " (ui::badge(ui::Kind::Warn, "clock", "Slow")) }
-            }
+        tr #(row_id(one.id)) hx-ignore {
+            th scope="row" { bdi { (words::fit(&one.template_name, 36)) } small { (rows::short(&one.id.to_string())) } }
+            td { @if one.slow { (words::slow(one.status)) } @else { (words::badge(one.status)) } }
             td.num { (said(time)) }
             td { @match one.usual { Some(usual) => { (words::span(usual)) }, None => "—" } }
-            td hx-ignore { (words::fit(&one.workspace_name, 80)) }
-            td hx-ignore { @match &one.node { Some(node) => (words::fit(node, 60)), None => "—" } }
-            td hx-ignore { (words::fit(&one.status_message, 160)) }
+            td { (words::fit(&one.workspace_name, 36)) }
+            td { @match &one.node { Some(node) => (words::fit(node, 30)), None => "—" } }
+            td { (words::fit(&one.status_message, 64)) }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,9 @@ pub(super) struct Feed {
     phase: Option<Phase>,
     /// What was sent last, row by row.
     drawn: Vec<u64>,
+    /// For the message after this one: htmx looks for the targets of a message
+    /// before it touches the page.
+    next: Option<Markup>,
 }
 
 impl Feed {
@@ -34,6 +37,7 @@ impl Feed {
             seen,
             phase: None,
             drawn: Vec::new(),
+            next: None,
         }
     }
 
@@ -59,8 +63,12 @@ impl Feed {
         };
 
         let mut partials = self.changed(session, first);
-        if moved && !first {
-            partials.extend(output::last_seen(session));
+        if moved
+            && !first
+            && let Some((frame, lines)) = output::last_seen(session)
+        {
+            partials.push(frame);
+            self.next = Some(lines);
         }
         if moved {
             partials.push(title(session));
@@ -79,6 +87,11 @@ impl Feed {
         }
         let markup = html! { @for partial in &partials { (partial) } };
         (!partials.is_empty()).then_some((self.seen, markup))
+    }
+
+    /// What goes into that which the last message has added.
+    pub(super) fn further(&mut self) -> Option<(Mark, Markup)> {
+        self.next.take().map(|markup| (self.seen, markup))
     }
 
     /// Says goodbye if the session has ended; else the browser comes back.
@@ -136,6 +149,9 @@ pub(super) fn messages(
             let message = feed.message(&change);
             drop(change);
             if let Some(message) = message {
+                yield message;
+            }
+            if let Some(message) = feed.further() {
                 yield message;
             }
         }

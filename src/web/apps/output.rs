@@ -92,14 +92,16 @@ pub(super) fn printed(lines: &[Line], seen: i64) -> Vec<Markup> {
     for some in lines.chunk_by(|a, b| block_of(a) == block_of(b)) {
         let number = block_of(&some[0]);
         if newest != Some(number) {
-            partials.push(live::append("#log", block(number, &[])));
             if number >= KEPT {
-                let old = format!("#l-{}", number - KEPT);
+                let old = format!(".l-{}", number - KEPT);
                 partials.push(live::partial(&old, "delete", html! {}));
             }
             newest = Some(number);
         }
-        partials.extend(in_pieces(&format!("#l-{number}"), some.iter().map(line)));
+        // Not into one that is there: of a new block there would be none yet, since
+        // htmx looks for the targets of a message before it touches the page.
+        let piece = |rows: &[Markup]| around(number, html! { @for row in rows { (row) } });
+        partials.extend(in_pieces("#log", some.iter().map(line), piece));
     }
     partials
 }
@@ -109,7 +111,12 @@ fn block_of(line: &Line) -> i64 {
 }
 
 fn block(number: i64, lines: &[Line]) -> Markup {
-    html! { span #{ "l-" (number) } hx-ignore { @for one in lines { (line(one)) } } }
+    around(number, html! { @for one in lines { (line(one)) } })
+}
+
+/// Lines of a block, of which a page may have several such parts.
+fn around(number: i64, lines: Markup) -> Markup {
+    html! { span.{ "l-" (number) } hx-ignore { (lines) } }
 }
 
 /// What is not ordinary output says so in a word, not only by colour.
@@ -122,11 +129,16 @@ fn line(line: &Line) -> Markup {
     }
 }
 
-/// `rows` at the end of `target`, in messages of at most [`LARGEST`].
-fn in_pieces(target: &str, rows: impl Iterator<Item = Markup>) -> Vec<Markup> {
+/// `rows`, as `drawn` draws some of them, at the end of `target`, in messages of at
+/// most [`LARGEST`].
+fn in_pieces(
+    target: &str,
+    rows: impl Iterator<Item = Markup>,
+    drawn: impl Fn(&[Markup]) -> Markup,
+) -> Vec<Markup> {
     // A stream says `data: ` before each line.
     const LINE: usize = "data: ".len();
-    let around = live::append(target, html! {}).0.len() + LINE + 1;
+    let around = live::append(target, drawn(&[])).0.len() + LINE + 1;
     let mut pieces: Vec<Vec<Markup>> = Vec::new();
     let mut size = LARGEST;
     for row in rows {
@@ -139,7 +151,7 @@ fn in_pieces(target: &str, rows: impl Iterator<Item = Markup>) -> Vec<Markup> {
             piece.push(row);
         }
     }
-    let joined = |piece: Vec<Markup>| live::append(target, html! { @for row in piece { (row) } });
+    let joined = |piece: Vec<Markup>| live::append(target, drawn(&piece));
     pieces.into_iter().map(joined).collect()
 }
 
@@ -148,15 +160,15 @@ pub(super) fn last(session: &Session) -> Markup {
     html! { div #last { @if let Some(lines) = last_lines(session) { (frame(lines)) } } }
 }
 
-/// The same for a page that has seen it fail.
-pub(super) fn last_seen(session: &Session) -> Vec<Markup> {
-    let Some(lines) = last_lines(session) else {
-        return Vec::new();
-    };
+/// For a page that has seen it fail: where they go, and with the next message the
+/// lines themselves.
+pub(super) fn last_seen(session: &Session) -> Option<(Markup, Markup)> {
+    let lines = last_lines(session)?;
     let rows = lines.iter().map(|text| last_line(text));
-    std::iter::once(live::append("#last", frame(&[])))
-        .chain(in_pieces("#last-lines", rows))
-        .collect()
+    let some = |rows: &[Markup]| html! { @for row in rows { (row) } };
+    let pieces = in_pieces("#last-lines", rows, some);
+    let filled = html! { @for piece in &pieces { (piece) } };
+    Some((live::append("#last", frame(&[])), filled))
 }
 
 fn last_lines(session: &Session) -> Option<&[String]> {

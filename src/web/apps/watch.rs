@@ -5,7 +5,7 @@ use crate::api::apps::{Change, Event, Session};
 use crate::client::Error as Broken;
 use crate::domain::app::Phase;
 use crate::web::Error;
-use crate::web::shell::{self, Nav};
+use crate::web::shell;
 use crate::web::viewer::Viewer;
 use axum::body::Body;
 use axum::response::Response;
@@ -40,7 +40,7 @@ pub(super) async fn watch(viewer: Viewer, Which(id): Which) -> Result<Response, 
         div.card.stack { (shell::growing()) }
     };
     let grows = Body::from_stream(told(first, changes, viewer.now));
-    Ok(shell::page(&viewer, &title, Nav::Templates, main).around(grows))
+    Ok(shell::plain(&title, main).around(grows))
 }
 
 fn told(

@@ -30,6 +30,11 @@ pub(super) fn badge(phase: Phase) -> Markup {
     ui::badge(kind, icon, word)
 }
 
+/// The same for a phase that takes longer than usual.
+pub(super) fn slow(phase: Phase) -> Markup {
+    ui::badge(Kind::Warn, "clock", &format!("{}, slow", shape(phase).2))
+}
+
 /// What the title of the page begins with.
 pub(super) const fn heading(phase: Phase) -> &'static str {
     match phase {

@@ -322,3 +322,28 @@ async fn nobody_takes_all_the_streams() {
     }
     assert_eq!((held.len(), refusals.len()), (20, 4), "20 for each account");
 }
+
+#[tokio::test]
+async fn how_many_streams_there_may_be_is_a_setting() {
+    let api = TestApi::with(|config| {
+        config.streams_per_sign_in = 2;
+        config.streams_per_account = 3;
+    });
+    let desk = Desk::of(api.await, "ada@example.org").await;
+    let app = desk.launch(files()).await;
+    let path = format!("{}/live", app.path());
+    let sign_in = json!({ "email": "ada@example.org", "password": crate::harness::PASSWORD });
+    let other = desk.api.post("/auth/signin", sign_in).await.text("/token");
+    let mut held = Vec::new();
+    for (token, streams, refusal) in [
+        (&desk.token, 2, "This sign-in or key has 2 live streams"),
+        (&other, 1, "Your account has 3 live streams"),
+    ] {
+        for _ in 0..streams {
+            held.push(open(&desk.api, token, &path, None).await);
+        }
+        let refused = desk.api.get(&path, token).await;
+        assert_eq!(refused.status, 429, "{}", refused.body);
+        assert!(refused.text("/message").starts_with(refusal));
+    }
+}

@@ -193,13 +193,13 @@ async fn a_filter_swaps_twenty_rows_in_small_pieces() {
         assert!(size <= FRAGMENT, "{what}: {size}");
         assert_eq!(first.header("hx-replace-url"), path);
         let begun = first.texts("#job-rows tr").len();
-        assert!(begun >= 7, "{what}: {begun} rows at first");
+        assert!(begun >= 6, "{what}: {begun} rows at first");
         assert!(first.texts(".pager").is_empty() || begun == 20);
         let mut open = Open::page(&browser, path, &first);
         assert!(open.asks_at_once);
         let rest = open.ask(what).await;
         assert_eq!(begun + rows(&rest), 20);
-        assert!(rest.last().unwrap().html.contains("rel=\"next\""));
+        assert!(rest.iter().any(|page| page.html.contains("rel=\"next\"")));
         open.hold();
     }
 }

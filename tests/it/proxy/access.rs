@@ -126,10 +126,18 @@ async fn without_a_pass_nothing_gets_through() {
         csp.starts_with("default-src 'none'") && !csp.contains("unsafe"),
         "{csp}"
     );
-    let bearer = Request::get("/").header("host", site.host(&app));
-    let bearer = bearer.header("authorization", format!("Bearer {}", app.token));
-    let answer = site.send(bearer.body(Body::empty()).unwrap()).await;
-    assert_eq!(answer.status, 401);
+    let all = serde_json::json!({ "scopes": ["jobs:read", "jobs:submit", "jobs:write"] });
+    let (key, _) = crate::authorisation::credentials::make(&site.api, &app.token, all).await;
+    for token in [&app.token, &key] {
+        for (name, value) in [
+            ("authorization", format!("Bearer {token}")),
+            ("cookie", format!("__Host-jg_app={token}")),
+        ] {
+            let request = Request::get("/").header("host", site.host(&app));
+            let request = request.header(name, value).body(Body::empty());
+            assert_eq!(site.send(request.unwrap()).await.status, 401, "{name}");
+        }
+    }
     assert!(
         site.engine.asked.lock().unwrap().is_empty(),
         "the app was asked"

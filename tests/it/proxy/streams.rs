@@ -43,14 +43,16 @@ async fn cut(stream: &mut TcpStream) {
         .expect("cut within 5 seconds");
 }
 
-/// Waits until a counter has come to rest.
-async fn settled(counter: &AtomicUsize) -> usize {
+/// Waits until a counter stands still although others get on through the same proxy.
+async fn settled(site: &Site, app: &App, cookie: &str, counter: &AtomicUsize) -> usize {
     let mut before = usize::MAX;
     until("it comes to rest", async || {
+        for _ in 0..30 {
+            assert_eq!(site.get(app, cookie, "/").await.status, 200);
+        }
         let now = counter.load(Ordering::Relaxed);
         let same = now == before && now > 0;
         before = now;
-        tokio::time::sleep(Duration::from_millis(300)).await;
         same
     })
     .await;
@@ -67,6 +69,72 @@ async fn a_websocket_carries_bytes_both_ways() {
     echoes(&mut stream, &large).await;
     stream.shutdown().await.unwrap();
     cut(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_websocket_waits_for_whoever_does_not_read() {
+    let (site, app, _double, _server) = running().await;
+    let cookie = site.enter(&app).await;
+    let stream = socket(&site, &app, &cookie).await;
+    // The app says everything back, and nobody here reads it.
+    let (mut unread, mut writer) = stream.into_split();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let writing = AbortOnDropHandle::new(tokio::spawn(async move {
+        let chunk = vec![b'x'; 64 * 1024];
+        while count.load(Ordering::Relaxed) < LARGE {
+            count.fetch_add(writer.write(&chunk).await.unwrap(), Ordering::Relaxed);
+        }
+    }));
+    let ahead = settled(&site, &app, &cookie, &sent).await;
+    assert!(ahead < IN_FLIGHT, "{ahead} bytes are on their way");
+    let mut back = vec![0; 64 * 1024];
+    let mut read = 0;
+    while read < LARGE {
+        let some = timeout(PATIENCE, unread.read(&mut back)).await;
+        read += some.unwrap().unwrap();
+    }
+    timeout(PATIENCE, writing).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_websocket_on_which_nothing_is_said_is_closed() {
+    let idle = Duration::from_secs(1);
+    let (site, app, _double, _server) = running_with(Limits {
+        idle,
+        ..Limits::default()
+    })
+    .await;
+    let cookie = site.enter(&app).await;
+    let mut stream = socket(&site, &app, &cookie).await;
+    let begun = tokio::time::Instant::now();
+    while begun.elapsed() < idle * 2 {
+        echoes(&mut stream, b"\x81\x85\x00\x00\x00\x00hello").await;
+    }
+    cut(&mut stream).await;
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_websockets_to_a_service() {
+    let (site, app, _double, _server) = running_with(Limits {
+        connections: 2,
+        connect: Duration::from_millis(300),
+        ..Limits::default()
+    })
+    .await;
+    let cookie = site.enter(&app).await;
+    let (host, origin) = (site.host(&app), site.origin(&app));
+    let open = async || site.websocket(&host, &origin, &cookie, "/socket").await;
+    let first = socket(&site, &app, &cookie).await;
+    let mut second = socket(&site, &app, &cookie).await;
+    assert!(open().await.0.starts_with("http/1.1 503 "));
+    assert_eq!(site.get(&app, &cookie, "/").await.status, 503);
+    drop(first);
+    until("a connection is free", async || {
+        open().await.0.starts_with("http/1.1 101 ")
+    })
+    .await;
+    echoes(&mut second, b"hello").await;
 }
 
 /// P4.
@@ -284,7 +352,7 @@ async fn a_large_download_waits_for_its_reader() {
     let path = format!("/bytes/{LARGE}");
     let request = site.inside(&app, &cookie, &path).body(Body::empty());
     let mut body = site.open(request.unwrap()).await.into_body();
-    let ahead = settled(&double.moved).await;
+    let ahead = settled(&site, &app, &cookie, &double.moved).await;
     assert!(ahead < IN_FLIGHT, "{ahead} bytes are on their way");
     let mut read = 0;
     while let Some(frame) = timeout(PATIENCE, body.frame()).await.unwrap() {
@@ -310,7 +378,7 @@ async fn a_large_upload_waits_for_the_app() {
     let mut request = request.unwrap();
     *request.method_mut() = Method::POST;
     let watching = async {
-        let ahead = settled(&sent).await;
+        let ahead = settled(&site, &app, &cookie, &sent).await;
         assert!(ahead < IN_FLIGHT, "{ahead} bytes are on their way");
         double.gate.add_permits(1);
     };

@@ -2,8 +2,8 @@
 use super::*;
 use junglegrid::domain::app::Phase;
 use junglegrid::orchestrator::apps::{Gate as _, Question};
-use junglegrid::proxy::Limits;
 use junglegrid::store::apps::find_for_worker;
+use std::time::Instant;
 
 /// P1.
 #[tokio::test]
@@ -304,9 +304,10 @@ async fn connections_are_used_again_and_survive_a_restart_of_the_app() {
 
 #[tokio::test]
 async fn an_app_that_does_not_answer_is_excused() {
+    let first_byte = Duration::from_secs(1);
     let limits = Limits {
         connect: Duration::from_millis(300),
-        first_byte: Duration::from_millis(300),
+        first_byte,
         connections: 2,
         ..Limits::default()
     };
@@ -320,10 +321,16 @@ async fn an_app_that_does_not_answer_is_excused() {
     assert_eq!(slow.status, 504);
     assert!(slow.text().contains("too long"), "{}", slow.text());
     // An upload is waited for while it goes on; its answer is then due.
-    let chunks = futures_util::stream::iter(0..6).then(async |_| {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        Ok::<_, Infallible>(Bytes::from_static(b"12345"))
+    let (begun, sent) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&sent);
+    let more = std::iter::from_fn(move || {
+        let more = begun.elapsed() < first_byte * 2;
+        more.then(|| {
+            count.fetch_add(5, Ordering::Relaxed);
+            Ok::<_, Infallible>(Bytes::from_static(b"12345"))
+        })
     });
+    let chunks = futures_util::stream::iter(more);
     double.gate.add_permits(100);
     let mut request = site
         .inside(&app, &cookie, "/upload")
@@ -331,10 +338,8 @@ async fn an_app_that_does_not_answer_is_excused() {
         .unwrap();
     *request.method_mut() = Method::POST;
     let answer = site.send(request).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.text().as_str()),
-        (200, "30")
-    );
+    let sent = sent.load(Ordering::Relaxed).to_string();
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, sent));
     // Streams hold connections; the cap is the app's own.
     let stream = async || {
         let request = site.inside(&app, &cookie, "/events").body(Body::empty());

@@ -175,3 +175,47 @@ async fn shutting_down_waits_for_requests_but_not_for_ever() {
         "still accepting"
     );
 }
+
+/// What the kernel says about the server's end of this connection: which timer runs,
+/// and for how long yet.
+fn timer(of: &TcpStream) -> Option<(String, Duration)> {
+    let hex = |address: SocketAddr| {
+        let SocketAddr::V4(address) = address else {
+            panic!("{address}")
+        };
+        let ip = u32::from_le_bytes(address.ip().octets());
+        format!("{ip:08X}:{:04X}", address.port())
+    };
+    let (ours, theirs) = (hex(of.peer_addr().unwrap()), hex(of.local_addr().unwrap()));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect());
+    let row = rows.find(|row: &Vec<&str>| row[1] == ours && row[2] == theirs)?;
+    let (kind, jiffies) = row[5].split_once(':')?;
+    let jiffies = u64::from_str_radix(jiffies, 16).ok()?;
+    Some((kind.to_owned(), Duration::from_millis(jiffies * 10)))
+}
+
+#[tokio::test]
+async fn a_silent_client_is_asked_whether_it_is_there() {
+    const KEEPALIVE: &str = "02";
+    let silent = Duration::from_secs(77);
+    let server = start(Limits { silent, ..short() }).await;
+    let mut stream = server.connect().await;
+    stream
+        .write_all(&server.named(b"GET /stream HTTP/1.1\r\nHost: HOST\r\n\r\n"))
+        .await
+        .unwrap();
+    stream.read_exact(&mut [0; 15]).await.unwrap();
+    let asked = async {
+        loop {
+            // Until the last bytes have been acknowledged another timer runs.
+            match timer(&stream) {
+                Some((kind, left)) if kind == KEEPALIVE => break left,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let left = tokio::time::timeout(PATIENCE, asked).await;
+    let left = left.expect("the kernel looks after it");
+    assert!(left <= silent && left > silent / 2, "{left:?}");
+}

@@ -1,12 +1,11 @@
 //! How many streams may be open at once, and whose they are.
-use crate::domain::id::{AccountId, SessionId};
-use crate::orchestrator::{Caller, Error, State};
+use crate::domain::id::AccountId;
+use crate::orchestrator::{BearerId, Caller, Error, State};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-const PER_BEARER: usize = 6;
-const PER_ACCOUNT: usize = 20;
+/// In this process. As many connections again are left for everything else.
 const PER_PROCESS: usize = 4_096;
 
 #[derive(Debug, Default)]
@@ -15,7 +14,7 @@ pub(super) struct Seats(Mutex<Taken>);
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    bearers: HashMap<SessionId, (usize, CancellationToken)>,
+    bearers: HashMap<BearerId, (usize, CancellationToken)>,
     accounts: HashMap<AccountId, usize>,
 }
 
@@ -23,9 +22,9 @@ struct Taken {
 #[derive(Debug)]
 pub(super) struct Seat {
     state: State,
-    bearer: SessionId,
+    bearer: BearerId,
     account: AccountId,
-    /// Cancelled when the bearer has signed out.
+    /// Cancelled when the bearer has signed out, or its key is taken away.
     pub(super) cut: CancellationToken,
 }
 
@@ -34,27 +33,28 @@ impl Seat {
     ///
     /// [`Error::TooMany`] if as many streams are open as may be.
     pub(super) fn take(state: &State, caller: &Caller) -> Result<Self, Error> {
+        let config = state.config();
+        let (per_bearer, per_account) = (config.streams_per_sign_in, config.streams_per_account);
         let mut taken = state.0.live.seats.lock();
-        let bearers = taken.bearers.get(&caller.session).map_or(0, |(n, _)| *n);
+        let bearers = taken.bearers.get(&caller.bearer()).map_or(0, |(n, _)| *n);
         let accounts = taken.accounts.get(&caller.account).copied().unwrap_or(0);
-        let full = if bearers >= PER_BEARER {
-            format!(
-                "This sign-in has {PER_BEARER} live streams open, which is the most. Close one."
-            )
-        } else if accounts >= PER_ACCOUNT {
-            format!(
-                "Your account has {PER_ACCOUNT} live streams open, which is the most. Close one."
-            )
+        let most = |who: &str, most: usize| {
+            format!("{who} has {most} live streams open, which is the most. Close one.")
+        };
+        let full = if bearers >= per_bearer {
+            most("This sign-in or key", per_bearer)
+        } else if accounts >= per_account {
+            most("Your account", per_account)
         } else if taken.all >= PER_PROCESS {
             "As many live streams are open here as there can be. Try again in a while.".into()
         } else {
             taken.all += 1;
             *taken.accounts.entry(caller.account).or_default() += 1;
-            let (count, cut) = taken.bearers.entry(caller.session).or_default();
+            let (count, cut) = taken.bearers.entry(caller.bearer()).or_default();
             *count += 1;
             return Ok(Self {
                 state: state.clone(),
-                bearer: caller.session,
+                bearer: caller.bearer(),
                 account: caller.account,
                 cut: cut.clone(),
             });
@@ -90,8 +90,8 @@ impl Seats {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends every stream of someone who has signed out.
-    pub(super) fn cut(&self, bearer: SessionId) {
+    /// Ends every stream of a bearer: of those who still may, another begins.
+    pub(super) fn cut(&self, bearer: BearerId) {
         if let Some((_, cut)) = self.lock().bearers.get(&bearer) {
             cut.cancel();
         }

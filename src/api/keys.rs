@@ -1,0 +1,192 @@
+//! Keys with which programs act for a workspace: `/v1/api-keys`.
+//!
+//! Only people make and change keys: these operations take a session, not a key.
+use crate::domain::api_key::{Scope, Status};
+use crate::domain::id::{AccountId, ApiKeyId};
+use serde::{Deserialize, Deserializer, Serialize};
+use time::OffsetDateTime;
+use time::serde::rfc3339;
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NewKey {
+    /// 1 to 80 characters.
+    pub name: String,
+    /// At least one, such as `jobs:read`.
+    pub scopes: Vec<String>,
+    /// 90 days from now unless given; `null` for never.
+    #[serde(
+        deserialize_with = "given",
+        serialize_with = "instant",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expires_at: Option<Option<OffsetDateTime>>,
+    /// 1 to 3,653, instead of `expires_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_days: Option<i64>,
+    /// Addresses and ranges from which it works; from everywhere if there are none.
+    pub allowed_ips: Vec<String>,
+}
+
+/// What is to change; what is not given stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Patch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_ips: Option<Vec<String>>,
+}
+
+/// A new secret for the same key.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rotation {
+    /// How long the secret before goes on working: 0 to 604,800; a day unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap_seconds: Option<i64>,
+    /// When the key expires from now on: 90 days from now unless given, or never
+    /// if it never did; `null` for never.
+    #[serde(
+        deserialize_with = "given",
+        serialize_with = "instant",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expires_at: Option<Option<OffsetDateTime>>,
+    /// 1 to 3,653, instead of `expires_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_days: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Filter {
+    /// 1 to 100; 20 unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// `active`, `disabled`, `expired` or `revoked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct List {
+    pub api_keys: Vec<ApiKey>,
+    pub limit: i64,
+    pub next_cursor: Option<String>,
+    pub has_more: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApiKey {
+    pub id: ApiKeyId,
+    pub name: String,
+    pub status: Status,
+    pub scopes: Vec<Scope>,
+    pub allowed_ips: Vec<String>,
+    /// How people know its secret: the first seven and the last four characters.
+    pub prefix: String,
+    pub last4: String,
+    #[serde(with = "rfc3339")]
+    pub created_at: OffsetDateTime,
+    pub created_by: Creator,
+    /// Never unless given.
+    #[serde(
+        with = "rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expires_at: Option<OffsetDateTime>,
+    #[serde(
+        with = "rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub disabled_at: Option<OffsetDateTime>,
+    #[serde(
+        with = "rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub revoked_at: Option<OffsetDateTime>,
+    /// When it got the secret that it has now, if it was rotated.
+    #[serde(
+        with = "rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub rotated_at: Option<OffsetDateTime>,
+    /// Any of its secrets, to the minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<Use>,
+    /// Secrets from before a rotation that still work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous: Vec<Previous>,
+}
+
+/// Who made a key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Creator {
+    pub account_id: AccountId,
+    pub email: String,
+}
+
+/// When and from where something was used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Use {
+    #[serde(with = "rfc3339")]
+    pub at: OffsetDateTime,
+    pub ip: String,
+    /// What the program called itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub agent: String,
+}
+
+/// A secret that a newer one has taken the place of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Previous {
+    pub prefix: String,
+    pub last4: String,
+    #[serde(with = "rfc3339")]
+    pub valid_until: OffsetDateTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<Use>,
+}
+
+/// A key with its secret, which is told this once and stored as a hash.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Made {
+    /// `jg_…`
+    pub key: String,
+    #[serde(flatten)]
+    pub api_key: ApiKey,
+}
+
+impl std::fmt::Debug for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Made")
+            .field("api_key", &self.api_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells `null` from nothing.
+fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
+    rfc3339::option::deserialize(input).map(Some)
+}
+
+#[expect(
+    clippy::ref_option,
+    clippy::option_option,
+    reason = "what serde hands over"
+)]
+fn instant<S: serde::Serializer>(
+    at: &Option<Option<OffsetDateTime>>,
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    rfc3339::option::serialize(&at.flatten(), out)
+}

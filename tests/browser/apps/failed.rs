@@ -1,0 +1,90 @@
+//! A launch that fails while somebody watches.
+use super::record::{self, assert_whole};
+use super::{EMAIL, Stage, lists_all_events, page_of};
+use crate::driver::{Browser, Visitor, block_on};
+
+const BROKEN: &str = r#"
+slug = "broken"
+name = "Broken"
+mark = "BR"
+summary = "Ends before it is ready."
+version = "1.0"
+image = "host"
+command = ["sh", "-c", "for i in $(seq 1 40); do echo \"line $i of a long story\"; done; echo 'no model' >&2; exit 3"]
+workload_type = "batch"
+start_timeout_seconds = 60
+idle_stop_minutes = 60
+mobile = true
+
+[licence]
+spdx = "MIT"
+note = "None."
+source_url = "https://example.org/"
+
+[needs]
+cpus = 1
+memory_gb = 0.25
+disk_gb = 1
+
+[phases]
+image = [0, 0]
+start = [0, 2]
+services = [1, 5]
+
+[[services]]
+id = "main"
+label = "Main"
+port = 8000
+primary = true
+readiness = { path = "/", interval_seconds = 1 }
+"#;
+
+pub(crate) fn a_failed_launch_shows_why_where_it_is_watched() {
+    block_on(async {
+        let Some(mut stage) = Stage::set() else {
+            return;
+        };
+        stage.add_template("broken", BROKEN);
+        let id = stage.launch("broken");
+        let browser = Browser::open(Visitor::Desk, &stage.server).await;
+        browser.sign_in(EMAIL).await;
+        browser.go(&page_of(&id)).await;
+        browser.see("html[data-live=on]").await;
+        record::start(&browser).await;
+        stage.begin();
+
+        browser.reads("#state", |text| text == "Failed").await;
+        browser.see("html[data-live=done]").await;
+        let failed = stage.session(&id);
+        let lines: Vec<&str> = failed["end"]["last_lines"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line.as_str().unwrap())
+            .collect();
+        assert_eq!(lines.len(), 20, "{failed}");
+        let all = browser.text("#last-lines").await;
+        assert_eq!(all.lines().collect::<Vec<_>>(), lines);
+        assert!(all.contains("line 40 of a long story"), "{all}");
+        let log = browser.text("#log").await;
+        let log: Vec<&str> = log.trim_start().lines().collect();
+        assert_eq!(log.len(), 41, "{log:?}");
+        assert_eq!(browser.count("#steps > .is-bad").await, 1);
+        let note = browser.text("#note").await;
+        assert!(note.contains("The app ended before it was ready"), "{note}");
+        assert!(note.contains("You were charged $0.00"), "{note}");
+        lists_all_events(&stage, &browser, &id).await;
+        let moments = record::moments(&browser).await;
+        assert_whole(&moments);
+        assert!(moments.iter().all(|moment| moment.offers.is_empty()));
+
+        browser.press("Try again").await;
+        browser
+            .arrives("the same launch", |path| {
+                path == format!("/portal/templates/broken?again={id}")
+            })
+            .await;
+        browser.see("#estimate #ack").await;
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
+    });
+}

@@ -1,0 +1,50 @@
+//! Certificates that tests make for themselves, and clients that trust them.
+use rcgen::{CertificateParams, KeyPair};
+use std::path::Path;
+
+/// For this machine under all the names that the program has here.
+const NAMES: [&str; 4] = [
+    "127.0.0.1",
+    "localhost",
+    "apps.localhost",
+    "*.apps.localhost",
+];
+
+/// PEM, both.
+pub(crate) struct Certificate {
+    pub(crate) chain: String,
+    pub(crate) key: String,
+}
+
+impl Certificate {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(NAMES.map(String::from)).unwrap();
+        Self {
+            chain: params.self_signed(&key).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// Writes `certificate.pem` and `key.pem`.
+    pub(crate) fn store(&self, dir: &Path) {
+        std::fs::write(dir.join("certificate.pem"), &self.chain).unwrap();
+        std::fs::write(dir.join("key.pem"), &self.key).unwrap();
+    }
+
+    /// A client that trusts this certificate and no other.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the program's own clients trust only public authorities"
+    )]
+    pub(crate) fn client(&self) -> reqwest::Client {
+        let _ = junglegrid::egress::http();
+        let root = reqwest::Certificate::from_pem(self.chain.as_bytes()).unwrap();
+        reqwest::Client::builder()
+            .tls_certs_only([root])
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .unwrap()
+    }
+}
