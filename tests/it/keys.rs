@@ -52,7 +52,8 @@ async fn a_key_is_told_once_and_does_what_its_scopes_say() {
     on_each_database(async |store, dir| {
         let api = TestApi::on(store, dir, |_| {});
         let ada = api.sign_up(ADA).await;
-        let body = json!({ "name": " nightly ", "scopes": ["logs:read", "jobs:read", "jobs:read"] });
+        let body =
+            json!({ "name": " nightly ", "scopes": ["logs:read", "jobs:read", "jobs:read"] });
         let made = api.call(Method::POST, "/v1/api-keys", &ada, body).await;
         assert_eq!(made.status, 201, "{:?}", made.body);
         assert_eq!(made.headers["cache-control"], "no-store");
@@ -206,7 +207,10 @@ async fn the_list_has_pages_and_states_and_belongs_to_the_workspace() {
         assert_eq!(listed(&list("?status=active").await).len(), 3);
         api.clock.advance(Duration::days(90));
         let ada = api
-            .post("/auth/signin", json!({ "email": ADA, "password": crate::harness::PASSWORD }))
+            .post(
+                "/auth/signin",
+                json!({ "email": ADA, "password": crate::harness::PASSWORD }),
+            )
             .await
             .text("/token");
         let expired = api.get("/v1/api-keys?status=expired", &ada).await;
@@ -220,7 +224,8 @@ async fn the_list_has_pages_and_states_and_belongs_to_the_workspace() {
         let eve = match api.get("/v1/api-keys", &eve).await.status.as_u16() {
             // A session does not last so long.
             401 => {
-                let body = json!({ "email": "eve@example.org", "password": crate::harness::PASSWORD });
+                let body =
+                    json!({ "email": "eve@example.org", "password": crate::harness::PASSWORD });
                 api.post("/auth/signin", body).await.text("/token")
             }
             _ => eve,
@@ -258,8 +263,7 @@ async fn a_rotated_key_has_two_secrets_until_the_older_one_ends() {
         let (first, id) = make(&api, &ada, json!({ "scopes": ["jobs:read"] })).await;
         assert!(works(&api, &first).await);
         api.clock.advance(Duration::HOUR);
-        let (second, shown) =
-            rotate(&api, &ada, &id, json!({ "overlap_seconds": 7_200 })).await;
+        let (second, shown) = rotate(&api, &ada, &id, json!({ "overlap_seconds": 7_200 })).await;
         assert_ne!(first, second);
         let now = api.clock.now();
         assert_eq!(instant(&shown["expires_at"]), now + Duration::days(90));
@@ -355,15 +359,30 @@ async fn what_is_changed_holds_from_the_next_request_on() {
         patch(&api, &ada, &id, json!({ "scopes": ["logs:read"] })).await;
         let missing = "api key missing jobs:read scope";
         assert_eq!(tries(&api, &key).await, (403, missing.into()));
-        let shown = patch(&api, &ada, &id, json!({ "scopes": ["jobs:read"], "name": "renamed" })).await;
+        let shown = patch(
+            &api,
+            &ada,
+            &id,
+            json!({ "scopes": ["jobs:read"], "name": "renamed" }),
+        )
+        .await;
         assert_eq!(shown["name"], "renamed");
-        patch(&api, &ada, &id, json!({ "allowed_ips": ["198.51.100.0/24"] })).await;
+        patch(
+            &api,
+            &ada,
+            &id,
+            json!({ "allowed_ips": ["198.51.100.0/24"] }),
+        )
+        .await;
         let here = "api key not allowed from 192.0.2.1";
         assert_eq!(tries(&api, &key).await, (403, here.into()));
         assert!(works(&api.from("198.51.100.9"), &key).await);
         assert!(works(&api.from("::ffff:198.51.100.9"), &key).await);
         let shown = patch(&api, &ada, &id, json!({ "allowed_ips": [] })).await;
-        assert_eq!((&shown["name"], &shown["allowed_ips"]), (&json!("renamed"), &json!([])));
+        assert_eq!(
+            (&shown["name"], &shown["allowed_ips"]),
+            (&json!("renamed"), &json!([]))
+        );
         assert!(works(&api, &key).await);
 
         let path = format!("/v1/api-keys/{id}");
@@ -399,12 +418,15 @@ async fn a_key_goes_with_its_maker() {
         let (key, _) = make(&api, &ada, json!({ "scopes": ["jobs:read"] })).await;
         assert!(works(&api, &key).await);
         let change = async |statement: &'static str| {
-            let write = api.state.store().write::<_, junglegrid::store::Error, _>(move |conn| {
-                Box::pin(async move {
-                    sqlx::query(statement).execute(conn).await?;
-                    Ok(())
-                })
-            });
+            let write = api
+                .state
+                .store()
+                .write::<_, junglegrid::store::Error, _>(move |conn| {
+                    Box::pin(async move {
+                        sqlx::query(statement).execute(conn).await?;
+                        Ok(())
+                    })
+                });
             write.await.unwrap();
         };
         change("UPDATE accounts SET status = 'closed'").await;
@@ -488,8 +510,14 @@ async fn a_request_that_is_repeated_makes_one_key_and_shows_it_once() {
         let rotated = send(&path, "k1", json!({ "overlap_seconds": 60 })).await;
         assert_eq!(rotated.status, 200, "another operation: {:?}", rotated.body);
         let again = send(&path, "k1", json!({ "overlap_seconds": 60 })).await;
-        assert_eq!((again.status.as_u16(), &*again.text("/code")), (409, "ALREADY_SHOWN"));
-        assert!(works(&api, &rotated.text("/key")).await, "it was not rotated twice");
+        assert_eq!(
+            (again.status.as_u16(), &*again.text("/code")),
+            (409, "ALREADY_SHOWN")
+        );
+        assert!(
+            works(&api, &rotated.text("/key")).await,
+            "it was not rotated twice"
+        );
     })
     .await;
 }
@@ -507,7 +535,11 @@ async fn a_workspace_has_so_many_keys_and_makes_them_at_a_human_pace() {
     }
     let fast = create().await;
     assert_eq!(fast.status, 429);
-    let wait: i64 = fast.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    let wait: i64 = fast.headers["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     api.clock.advance(Duration::seconds(wait));
     for _ in 0..40 {
         assert_eq!(create().await.status, 201);

@@ -136,10 +136,22 @@ async fn the_list_has_all_its_states() {
     assert_eq!(list.header("cache-control"), "no-store");
     let rows = list.texts("#keys tbody tr");
     assert_eq!(rows.len(), 2, "{rows:?}");
-    for words in ["testjg_", "Active", "jobs:write", "in 3 days", "never", "ada@example.org"] {
+    for words in [
+        "testjg_",
+        "Active",
+        "jobs:write",
+        "in 3 days",
+        "never",
+        "ada@example.org",
+    ] {
         assert!(rows[0].contains(words), "{words}: {}", rows[0]);
     }
-    for words in [&key[..7], &key[43..], "just now from 203.0.113.9", "jobs:read logs:read"] {
+    for words in [
+        &key[..7],
+        &key[43..],
+        "just now from 203.0.113.9",
+        "jobs:read logs:read",
+    ] {
         assert!(rows[1].contains(words), "{words}: {}", rows[1]);
     }
     assert!(!list.html.contains(&key));
@@ -148,10 +160,16 @@ async fn the_list_has_all_its_states() {
 
     let nothing = ada.see(&format!("{LIST}?status=revoked")).await;
     assert_eq!(nothing.texts("#keys .empty h2"), ["No keys match"]);
-    assert_eq!(nothing.attributes("#status [selected]", "value"), ["revoked"]);
+    assert_eq!(
+        nothing.attributes("#status [selected]", "value"),
+        ["revoked"]
+    );
     let cursor = ada.visit(&format!("{LIST}?cursor=20")).await;
     assert_eq!(cursor.status, 400);
-    assert_eq!(cursor.texts("#keys .empty h2"), ["The keys could not be loaded"]);
+    assert_eq!(
+        cursor.texts("#keys .empty h2"),
+        ["The keys could not be loaded"]
+    );
 
     for _ in 0..19 {
         make(&ada.api, &ada.token, all.clone()).await;
@@ -166,9 +184,10 @@ async fn the_list_has_all_its_states() {
     // Everything but who is there fails.
     let session = ada.api.router();
     let broken = axum::Router::new()
-        .route("/v1/api-keys", axum::routing::get(async || {
-            (StatusCode::INTERNAL_SERVER_ERROR, "").into_response()
-        }))
+        .route(
+            "/v1/api-keys",
+            axum::routing::get(async || (StatusCode::INTERNAL_SERVER_ERROR, "").into_response()),
+        )
         .fallback_service(session);
     let broken = Browser {
         portal: portal(broken, &ada.api),
@@ -176,7 +195,10 @@ async fn the_list_has_all_its_states() {
     };
     let failed = broken.visit(LIST).await;
     assert_eq!(failed.status, 502);
-    assert_eq!(failed.texts("#keys .empty h2"), ["The keys could not be loaded"]);
+    assert_eq!(
+        failed.texts("#keys .empty h2"),
+        ["The keys could not be loaded"]
+    );
     assert_eq!(failed.attributes("#keys .empty a", "href"), [LIST]);
     assert_eq!(failed.texts("h1"), ["API keys"]);
 }
@@ -197,12 +219,18 @@ async fn the_form_shows_exactly_what_each_task_takes() {
     assert_eq!(tags("submit"), ["jobs:estimate", "jobs:submit"]);
     assert_eq!(tags("older"), ["jobs:write"]);
     let older = form.texts("label:has([value=older])").remove(0);
-    assert!(older.contains("cannot list jobs: that takes jobs:read"), "{older}");
+    assert!(
+        older.contains("cannot list jobs: that takes jobs:read"),
+        "{older}"
+    );
     assert_eq!(form.attributes("[name=preset][checked]", "value"), ["run"]);
     assert_eq!(form.attributes("#expires [selected]", "value"), ["90"]);
     assert_eq!(form.attributes("[name=scope]", "value").len(), 5);
     let hint = form.texts("#allowed_ips-hint").remove(0);
-    assert!(hint.contains("This browser comes from 198.51.100.7"), "{hint}");
+    assert!(
+        hint.contains("This browser comes from 198.51.100.7"),
+        "{hint}"
+    );
 }
 
 #[tokio::test]
@@ -235,7 +263,12 @@ async fn a_key_is_shown_once_with_and_without_htmx() {
     let second = made.attributes("#secret", "value").remove(0);
     assert!(is_well_formed(&second));
     let id = ada.keys().await[0]["id"].as_str().unwrap().to_owned();
-    for path in [LIST, &format!("{LIST}/{id}"), NEW, &format!("{LIST}/{id}/rotate")] {
+    for path in [
+        LIST,
+        &format!("{LIST}/{id}"),
+        NEW,
+        &format!("{LIST}/{id}/rotate"),
+    ] {
         let page = ada.see(path).await;
         assert!(!page.html.contains(&key[7..43]) && !page.html.contains(&second[7..43]));
     }
@@ -255,9 +288,15 @@ async fn nothing_typed_is_lost_to_a_mistake() {
         ("expires_on", "someday"),
         ("allowed_ips", "203.0.113.7, 10.0.0.1/8"),
     ];
-    for page in [ada.post(LIST, &typed).await, ada.hx_post(LIST, &typed).await] {
+    for page in [
+        ada.post(LIST, &typed).await,
+        ada.hx_post(LIST, &typed).await,
+    ] {
         assert_eq!(page.status, 422);
-        assert_eq!(page.attributes("[name=preset][checked]", "value"), ["exactly"]);
+        assert_eq!(
+            page.attributes("[name=preset][checked]", "value"),
+            ["exactly"]
+        );
         assert_eq!(
             page.attributes("[name=scope][checked]", "value"),
             ["jobs:read", "logs:read"]
@@ -300,7 +339,13 @@ async fn nothing_typed_is_lost_to_a_mistake() {
     assert!(ada.post(LIST, &nothing).await.texts("#scopes-error")[0].contains("at least one"));
     let mut neither = filled(&once, "neither");
     neither[4] = ("expires_on", "2027-01-01");
-    assert_eq!(ada.post(LIST, &neither).await.texts("#expires_on-error").len(), 1);
+    assert_eq!(
+        ada.post(LIST, &neither)
+            .await
+            .texts("#expires_on-error")
+            .len(),
+        1
+    );
     assert_eq!(ada.keys().await.len(), 0, "nothing was made");
 
     let mut right = filled(&once, "right");
@@ -328,7 +373,13 @@ async fn a_form_that_is_not_this_sessions_makes_nothing() {
     let good = ada.once(NEW).await;
     let mut cut = good.clone();
     cut.pop();
-    let wrong = [eve.once(NEW).await, cut, format!("{good}0"), "é".repeat(20), String::new()];
+    let wrong = [
+        eve.once(NEW).await,
+        cut,
+        format!("{good}0"),
+        "é".repeat(20),
+        String::new(),
+    ];
     let rotate = format!("{LIST}/{id}/rotate");
     for once in &wrong {
         let page = ada.post(LIST, &filled(once, "forged")).await;
@@ -344,7 +395,10 @@ async fn a_form_that_is_not_this_sessions_makes_nothing() {
     // What the page answers with is a form that works.
     let page = ada.post(LIST, &filled(&wrong[0], "second try")).await;
     let once = page.attributes("[name=once]", "value").remove(0);
-    assert_eq!(ada.post(LIST, &filled(&once, "second try")).await.status, 200);
+    assert_eq!(
+        ada.post(LIST, &filled(&once, "second try")).await.status,
+        200
+    );
     assert_eq!(ada.keys().await.len(), 2);
 }
 
@@ -365,15 +419,30 @@ async fn taking_a_key_away_is_asked_about_first() {
         assert!(actions.contains(&at), "{actions:?}");
         let question = ada.see(&at).await;
         assert_eq!(question.texts("main form button"), [yes]);
-        assert_eq!(question.attributes("main form a.btn", "href"), [&*path], "the way out");
-        assert_eq!(ada.api.get("/v1/jobs", &key).await.status, 200, "{action} only asked");
+        assert_eq!(
+            question.attributes("main form a.btn", "href"),
+            [&*path],
+            "the way out"
+        );
+        assert_eq!(
+            ada.api.get("/v1/jobs", &key).await.status,
+            200,
+            "{action} only asked"
+        );
     }
     let done = ada.post(&format!("{path}/disable"), &[]).await;
-    assert_eq!((done.status.as_u16(), done.header("location")), (303, &*path));
+    assert_eq!(
+        (done.status.as_u16(), done.header("location")),
+        (303, &*path)
+    );
     assert_eq!(ada.api.get("/v1/jobs", &key).await.status, 401);
     let page = ada.see(&path).await;
     assert!(page.texts("main .note")[0].contains("Disabled"));
-    assert_eq!(ada.visit(&format!("{path}/disable")).await.status, 303, "it is");
+    assert_eq!(
+        ada.visit(&format!("{path}/disable")).await.status,
+        303,
+        "it is"
+    );
     let done = ada.hx_post(&format!("{path}/enable"), &[]).await;
     assert_eq!(done.header("hx-redirect"), path);
     assert_eq!(ada.api.get("/v1/jobs", &key).await.status, 200);
@@ -409,7 +478,10 @@ async fn a_rotation_shows_the_new_secret_once_and_says_how_long_the_old_one_work
     assert_eq!(done.status, 200);
     let new = done.attributes("#secret", "value").remove(0);
     let said = done.texts("#new-key").remove(0);
-    assert!(said.contains("works until 25 Nov 2026 13:00:00 UTC"), "{said}");
+    assert!(
+        said.contains("works until 25 Nov 2026 13:00:00 UTC"),
+        "{said}"
+    );
     for key in [&old, &new] {
         assert_eq!(ada.api.get("/v1/jobs", key).await.status, 200);
     }
@@ -419,7 +491,10 @@ async fn a_rotation_shows_the_new_secret_once_and_says_how_long_the_old_one_work
     assert_eq!(again.texts("#new-key h2"), ["Shown already"]);
     let page = ada.see(&format!("{LIST}/{id}")).await;
     let before = page.texts("section:has(#previous-h) dd").remove(0);
-    assert!(before.contains("last used 1 min ago from 192.0.2.1"), "{before}");
+    assert!(
+        before.contains("last used 1 min ago from 192.0.2.1"),
+        "{before}"
+    );
     assert_eq!(ada.api.get("/v1/jobs", &new).await.status, 200);
 }
 
@@ -431,23 +506,47 @@ async fn a_key_is_changed_on_its_page() {
     let path = format!("{LIST}/{id}");
     let page = ada.see(&path).await;
     assert!(page.texts("section:has(#may-h)")[0].contains("alone it cannot list jobs"));
-    assert_eq!(page.attributes("[name=scope][checked]", "value"), ["jobs:write"]);
+    assert_eq!(
+        page.attributes("[name=scope][checked]", "value"),
+        ["jobs:write"]
+    );
     assert_eq!(page.texts("#allowed_ips"), ["10.0.0.0/8 ::1"]);
-    assert!(page.attributes("#edit details", "open").iter().all(String::is_empty));
-    let wrong = [("name", "renamed"), ("scope", "jobs:all"), ("allowed_ips", "x")];
-    for page in [ada.post(&path, &wrong).await, ada.hx_post(&path, &wrong).await] {
+    assert!(
+        page.attributes("#edit details", "open")
+            .iter()
+            .all(String::is_empty)
+    );
+    let wrong = [
+        ("name", "renamed"),
+        ("scope", "jobs:all"),
+        ("allowed_ips", "x"),
+    ];
+    for page in [
+        ada.post(&path, &wrong).await,
+        ada.hx_post(&path, &wrong).await,
+    ] {
         assert_eq!(page.status, 422);
         assert_eq!(page.attributes("#name", "value"), ["renamed"]);
         assert_eq!(page.texts("#allowed_ips"), ["x"]);
         assert_eq!(page.texts(".err").len(), 2);
         assert_eq!(page.texts("#edit details[open]").len(), 1);
     }
-    let right = [("name", "renamed"), ("scope", "jobs:read"), ("allowed_ips", "")];
+    let right = [
+        ("name", "renamed"),
+        ("scope", "jobs:read"),
+        ("allowed_ips", ""),
+    ];
     let saved = ada.post(&path, &right).await;
-    assert_eq!((saved.status.as_u16(), saved.header("location")), (303, &*path));
+    assert_eq!(
+        (saved.status.as_u16(), saved.header("location")),
+        (303, &*path)
+    );
     let key = ada.keys().await.remove(0);
     assert_eq!(key["name"], "renamed");
-    assert_eq!((&key["scopes"], &key["allowed_ips"]), (&json!(["jobs:read"]), &json!([])));
+    assert_eq!(
+        (&key["scopes"], &key["allowed_ips"]),
+        (&json!(["jobs:read"]), &json!([]))
+    );
 }
 
 #[tokio::test]
@@ -501,13 +600,17 @@ async fn what_people_and_programs_call_themselves_is_inert() {
     });
     let used = ada.api.router().oneshot(request).await.unwrap();
     assert_eq!(used.status(), 200);
-    let write = ada.api.state.store().write::<_, junglegrid::store::Error, _>(|conn| {
-        Box::pin(async move {
-            let rename = sqlx::query("UPDATE api_keys SET name = $1").bind(HOSTILE);
-            rename.execute(conn).await?;
-            Ok(())
-        })
-    });
+    let write = ada
+        .api
+        .state
+        .store()
+        .write::<_, junglegrid::store::Error, _>(|conn| {
+            Box::pin(async move {
+                let rename = sqlx::query("UPDATE api_keys SET name = $1").bind(HOSTILE);
+                rename.execute(conn).await?;
+                Ok(())
+            })
+        });
     write.await.unwrap();
     for path in ["", "/rotate", "/disable", "/revoke"] {
         let page = ada.see(&format!("{LIST}/{id}{path}")).await;

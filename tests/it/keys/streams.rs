@@ -39,7 +39,10 @@ impl Stream {
     /// Whether anything more comes.
     async fn next(&mut self) -> bool {
         let frame = tokio::time::timeout(AT_ONCE, self.0.frame());
-        frame.await.expect("the stream goes on and says nothing").is_some()
+        frame
+            .await
+            .expect("the stream goes on and says nothing")
+            .is_some()
     }
 
     async fn ends(mut self, what: &str) {
@@ -53,7 +56,8 @@ impl Stream {
 
 /// A job that waits for ever: there is no machine.
 async fn job(api: &TestApi, session: &str) -> String {
-    let body = json!({ "name": "waits", "image": "host", "workload_type": "batch", "command": "true" });
+    let body =
+        json!({ "name": "waits", "image": "host", "workload_type": "batch", "command": "true" });
     let submitted = api.call(Method::POST, "/v1/jobs", session, body).await;
     assert_eq!(submitted.status, 202, "{:?}", submitted.body);
     submitted.text("/job_id")
@@ -133,7 +137,9 @@ async fn who_signs_out_reads_no_job_live() {
     let ada = api.sign_up(ADA).await;
     let job = job(&api, &ada).await;
     let stream = open(&api, &format!("/v1/jobs/{job}/live"), &ada).await;
-    let out = api.call(Method::POST, "/auth/signout", &ada, Value::Null).await;
+    let out = api
+        .call(Method::POST, "/auth/signout", &ada, Value::Null)
+        .await;
     assert_eq!(out.status, 200);
     stream.ends("signing out").await;
 }
