@@ -6,6 +6,7 @@ use super::spec::JobSpec;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use time::OffsetDateTime;
 
 /// Seconds: at best, at worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -261,6 +262,13 @@ pub fn said(seconds: i64) -> String {
         (_, 0, _) => format!("{hours} h"),
         _ => format!("{hours} h {minutes} min"),
     }
+}
+
+/// A time of day to the second: `14:02:07 UTC`.
+#[must_use]
+pub fn time_of_day(at: OffsetDateTime) -> String {
+    let (hour, minute, second) = at.time().as_hms();
+    format!("{hour:02}:{minute:02}:{second:02} UTC")
 }
 
 #[cfg(test)]

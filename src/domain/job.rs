@@ -1,7 +1,7 @@
 //! The life of a job, as one table of allowed moves.
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 /// The words of the public contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -156,6 +156,8 @@ pub enum Failure {
     TimeLimit,
     /// The machine, or what watched the job on it, went away.
     Lost(String),
+    /// The image is not there, or could not be had.
+    NoImage(String),
     /// The command could not be started.
     NotStarted(String),
 }
@@ -170,6 +172,7 @@ impl Failure {
             Self::OutOfMemory => "OUT_OF_MEMORY",
             Self::TimeLimit => "TIME_LIMIT",
             Self::Lost(_) => "NODE_LOST",
+            Self::NoImage(_) => "IMAGE_UNAVAILABLE",
             Self::NotStarted(_) => "START_FAILED",
         }
     }
@@ -177,7 +180,7 @@ impl Failure {
     /// Whether doing the same again may well work.
     #[must_use]
     pub const fn retryable(&self) -> bool {
-        matches!(self, Self::Lost(_) | Self::NotStarted(_))
+        matches!(self, Self::Lost(_) | Self::NoImage(_) | Self::NotStarted(_))
     }
 
     /// What happened and what to do about it, for people.
@@ -194,6 +197,7 @@ impl Failure {
             Self::OutOfMemory => "The job used more memory than it had asked for and was stopped. Ask for more, or use smaller batches.".into(),
             Self::TimeLimit => "The job reached its time limit and was stopped. Submit it again with a higher limit.".into(),
             Self::Lost(why) => format!("The job was lost: {why}. You pay for nothing after it was last seen; submit it again."),
+            Self::NoImage(why) => format!("The image could not be had: {why}"),
             Self::NotStarted(why) => format!("The job could not be started: {why}"),
         }
     }
@@ -337,6 +341,19 @@ impl State {
     }
 }
 
+/// How long a job is left alone after its engine has refused to take it so many
+/// times in a row: 2 seconds after the first, twice as long after each further one,
+/// 5 minutes at most. Nothing for none.
+#[must_use]
+pub fn pause_after(refusals: u32) -> Duration {
+    const LONGEST: i64 = 300;
+    let doubled = 1_i64.checked_shl(refusals).unwrap_or(LONGEST);
+    match refusals {
+        0 => Duration::ZERO,
+        _ => Duration::seconds(doubled.clamp(2, LONGEST)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -412,6 +429,16 @@ mod tests {
                 state = state.clone().apply(event).unwrap_or(state);
             }
             prop_assert!(state.ended());
+        }
+    }
+
+    #[test]
+    fn an_engine_that_refuses_is_asked_less_and_less_often() {
+        let seconds = |refusals| pause_after(refusals).whole_seconds();
+        let first: Vec<i64> = (0..10).map(seconds).collect();
+        assert_eq!(first, [0, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+        for many in [62, 63, 64, u32::MAX] {
+            assert_eq!(seconds(many), 300, "{many}");
         }
     }
 

@@ -139,6 +139,8 @@ pub enum Outcome {
     Stopped,
     /// The machine, or what watched the run on it, went away.
     Lost(String),
+    /// The image is not there, or could not be had.
+    NoImage(String),
     /// The command could not be started at all.
     Refused(String),
 }
@@ -212,6 +214,9 @@ pub enum Error {
     /// Worth trying again.
     #[error("the engine cannot be reached: {0}")]
     Unavailable(String),
+    /// Trying again would fail again: the image is not there, or cannot be had.
+    #[error("{0}")]
+    NoImage(String),
     /// Trying again would fail again.
     #[error("{0}")]
     Refused(String),
@@ -230,7 +235,9 @@ pub trait Engine: Send + Sync + fmt::Debug {
         false
     }
     async fn nodes(&self) -> Result<Vec<Node>>;
-    /// Starts the run, or finds the one that this key already started.
+    /// Starts the run, or finds the one that this key already started. An image that
+    /// is still to be pulled is waited for afterwards, as [`Status::Preparing`]; that
+    /// it cannot be had may be told here or there.
     async fn submit(&self, key: &RunKey, spec: &RunSpec) -> Result<Handle>;
     async fn status(&self, handle: &Handle) -> Result<Status>;
     /// Changes of status from now on. Some may be missed: see [`Engine::list`].

@@ -362,6 +362,13 @@ pub(super) async fn delay(
     conn: &mut Conn,
     job: &Job,
 ) -> Result<api::jobs::DelayReason, Error> {
+    if let Some(at) = job.next_try().filter(|at| *at > state.now()) {
+        let why = job.reason.as_deref().unwrap_or(super::lifecycle::NOT_TAKEN);
+        return Ok(api::jobs::DelayReason {
+            code: "RUNTIME_PREPARATION_DELAYED".into(),
+            message: format!("{why} It is tried again at {}.", estimate::time_of_day(at)),
+        });
+    }
     let ahead = queries::ahead_of(conn, job).await?;
     let used = queries::slots_used(conn).await?;
     let slots = state.config().slots;

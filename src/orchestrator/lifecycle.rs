@@ -4,11 +4,13 @@ use super::apps::follow::{self, Along};
 use super::{Change, Error, State};
 use crate::clock::micros;
 use crate::domain::app::EndCode;
+use crate::domain::estimate::said as lasting;
 use crate::domain::id::JobId;
 use crate::domain::job::{self, Event, Failure, Outcome};
 use crate::domain::ledger;
 use crate::domain::money::Usd;
 use crate::engine::{self, End};
+use crate::store::apps::{self, AppSession};
 use crate::store::jobs::events::NewEvent;
 use crate::store::jobs::{self as table, Job, runs};
 use crate::store::ledger::Resolution;
@@ -18,6 +20,9 @@ use time::OffsetDateTime;
 /// A job is held for at submission, for its whole time limit. Only an app that is
 /// extended has further holds, numbered from here.
 pub(super) const FIRST_HOLD: u32 = 1;
+
+/// Why a job is back in the queue, where its engine said nothing about that.
+pub(super) const NOT_TAKEN: &str = "The machine did not take it.";
 
 /// How often a move is tried again when someone else was quicker.
 const TRIES: usize = 5;
@@ -50,6 +55,7 @@ pub(super) async fn place(state: &State, id: JobId, node: String) -> Result<Opti
         advance(job, Event::Placed, now)?;
         job.engine = Some(engine.to_owned());
         job.node = Some(node.clone());
+        job.reason = None;
         job.assigned_at = Some(now);
         let message = format!("A slot is free on {node}.");
         Some(Move {
@@ -71,19 +77,19 @@ pub(super) async fn reject(state: &State, id: JobId, why: String) -> Result<Opti
     .await
 }
 
-/// Gives a job back to the queue because its engine did not take it.
+/// Gives a job back to the queue because its engine did not take it. It is left
+/// alone there for a while, the longer the more often this has happened.
 pub(super) async fn give_back(state: &State, id: JobId, why: String) -> Result<Option<Job>, Error> {
     change(state, id, move |job, now| {
         advance(job, Event::Returned, now)?;
-        job.attempt += 1;
+        job.attempt = job.attempt.saturating_add(1);
         job.node = None;
-        let mut event = said(
-            job,
-            "job.requeued",
-            "Back in the queue",
-            why.clone(),
-            "engine",
-        );
+        job.reason = Some(why.clone());
+        let again = job
+            .next_try()
+            .map_or(0, |at| (at - now).whole_seconds().max(0));
+        let message = format!("{why} It is tried again in {}.", lasting(again));
+        let mut event = said(job, "job.requeued", "Back in the queue", message, "engine");
         event.level = "warning";
         Some(Move {
             said: vec![event],
@@ -202,7 +208,10 @@ pub(super) async fn finish(state: &State, id: JobId, end: End) -> Result<Option<
         }
         let stopping = job.state.phase() == Some(job::Phase::Stopping);
         let failure = failure(&end.outcome);
-        if !stopping && let Some(Failure::Lost(why) | Failure::NotStarted(why)) = &failure {
+        if !stopping
+            && let Some(Failure::Lost(why) | Failure::NoImage(why) | Failure::NotStarted(why)) =
+                &failure
+        {
             job.reason = Some(why.clone());
         }
         advance(job, Event::Ended { failure }, now)?;
@@ -222,6 +231,7 @@ fn failure(outcome: &engine::Outcome) -> Option<Failure> {
         engine::Outcome::TimeLimit => Some(Failure::TimeLimit),
         engine::Outcome::Stopped => Some(Failure::Lost("it was stopped from outside".into())),
         engine::Outcome::Lost(why) => Some(Failure::Lost(why.clone())),
+        engine::Outcome::NoImage(why) => Some(Failure::NoImage(why.clone())),
         engine::Outcome::Refused(why) => Some(Failure::NotStarted(why.clone())),
     }
 }
@@ -333,6 +343,18 @@ pub(super) async fn change<F>(state: &State, id: JobId, decide: F) -> Result<Opt
 where
     F: Fn(&mut Job, OffsetDateTime) -> Option<Move> + Clone + Send + Sync + 'static,
 {
+    change_app(state, id, move |job, _, now| decide(job, now)).await
+}
+
+/// The same, where the app that the job is has a say; none, if it is no app.
+pub(super) async fn change_app<F>(state: &State, id: JobId, decide: F) -> Result<Option<Job>, Error>
+where
+    F: Fn(&mut Job, Option<&AppSession>, OffsetDateTime) -> Option<Move>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
     for _ in 0..TRIES {
         let (decide, now) = (decide.clone(), state.now());
         let done = state
@@ -379,13 +401,17 @@ async fn step<F>(
     decide: F,
 ) -> Result<Option<Job>, store::Error>
 where
-    F: Fn(&mut Job, OffsetDateTime) -> Option<Move>,
+    F: Fn(&mut Job, Option<&AppSession>, OffsetDateTime) -> Option<Move>,
 {
     let Some(mut job) = table::find_for_worker(conn, id).await? else {
         return Ok(None);
     };
+    let session = match job.spec.app {
+        Some(app) => apps::find_for_worker(conn, app).await?,
+        None => None,
+    };
     let attempt = job.attempt;
-    let Some(done) = decide(&mut job, now) else {
+    let Some(done) = decide(&mut job, session.as_ref(), now) else {
         return Ok(None);
     };
     table::update(conn, &mut job, &done.said).await?;
@@ -404,7 +430,9 @@ where
         }
         RunChange::End => runs::ended(conn, id, attempt, now).await?,
     }
-    follow::follow(conn, &job, done.app, now).await?;
+    if let Some(session) = session {
+        follow::follow(conn, &job, session, done.app, now).await?;
+    }
     Ok(Some(job))
 }
 

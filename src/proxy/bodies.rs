@@ -45,19 +45,27 @@ impl Progress {
     }
 }
 
+/// Called for every piece that passes: someone uses the app as long as it goes on.
+pub(super) type Used = Box<dyn FnMut() + Send>;
+
 /// A request's body.
 pub(super) struct Upload {
     inner: Body,
     progress: Progress,
+    used: Option<Used>,
 }
 
 impl Upload {
     /// Nothing stays nothing, so that no framing is sent for it.
-    pub(super) fn body(inner: Body, progress: Progress) -> Body {
+    pub(super) fn body(inner: Body, progress: Progress, used: Option<Used>) -> Body {
         if inner.is_end_stream() {
             return Body::empty();
         }
-        Body::new(Self { inner, progress })
+        Body::new(Self {
+            inner,
+            progress,
+            used,
+        })
     }
 }
 
@@ -74,7 +82,12 @@ impl http_body::Body for Upload {
             self.progress.note();
             match frame {
                 Some(Ok(frame)) if !frame.is_data() => {}
-                Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Some(Ok(frame)) => {
+                    if let Some(used) = &mut self.used {
+                        used();
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
+                }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 None => return Poll::Ready(None),
             }
@@ -94,14 +107,21 @@ impl http_body::Body for Upload {
 pub(super) struct Download {
     inner: Incoming,
     ended: Option<Ended>,
+    used: Option<Used>,
     lease: Option<Lease>,
 }
 
 impl Download {
-    pub(super) fn new(inner: Incoming, lease: Lease, ended: Option<Ended>) -> Self {
+    pub(super) fn new(
+        inner: Incoming,
+        lease: Lease,
+        ended: Option<Ended>,
+        used: Option<Used>,
+    ) -> Self {
         let mut body = Self {
             inner,
             ended,
+            used,
             lease: Some(lease),
         };
         body.settle(false);
@@ -138,6 +158,9 @@ impl http_body::Body for Download {
             match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(frame)) if !frame.is_data() => {}
                 Some(Ok(frame)) => {
+                    if let Some(used) = &mut self.used {
+                        used();
+                    }
                     self.settle(false);
                     return Poll::Ready(Some(Ok(frame)));
                 }

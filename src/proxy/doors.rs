@@ -13,8 +13,6 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::Instant;
 
-/// The use of a session is written down so often.
-const USE: Duration = Duration::from_secs(15);
 /// What nobody has asked for so long is forgotten.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
@@ -40,6 +38,9 @@ struct Known {
     /// By the hash of the token.
     passes: HashMap<String, Seen<(String, Pass)>>,
     used: HashMap<AppSessionId, Instant>,
+    /// Counts what has been heard. What was read from the database before something
+    /// was heard may be of before it, too.
+    heard: u64,
     tidied: Instant,
 }
 
@@ -50,16 +51,6 @@ struct Seen<T> {
     stale: bool,
 }
 
-impl<T> Seen<T> {
-    fn now(what: T) -> Self {
-        Self {
-            what,
-            at: Instant::now(),
-            stale: false,
-        }
-    }
-}
-
 impl Doors {
     pub(super) fn new(state: State, limits: Limits) -> Self {
         let known = Known {
@@ -67,6 +58,7 @@ impl Doors {
             doors: HashMap::new(),
             passes: HashMap::new(),
             used: HashMap::new(),
+            heard: 0,
             tidied: Instant::now(),
         };
         Self {
@@ -84,9 +76,10 @@ impl Doors {
 
     pub(super) async fn door(&self, label: &str) -> Result<Option<Way>, Error> {
         let fresh = self.limits.fresh;
-        let found = self.with(|known| {
-            let seen = known.doors.get(label)?;
-            (!seen.stale && seen.at.elapsed() < fresh).then(|| seen.what.clone())
+        let (found, heard) = self.with(|known| {
+            let seen = known.doors.get(label);
+            let good = seen.filter(|seen| !seen.stale && seen.at.elapsed() < fresh);
+            (good.map(|seen| seen.what.clone()), known.heard)
         });
         if found.is_some() {
             return Ok(found);
@@ -114,7 +107,12 @@ impl Doors {
                 door: Arc::new(door),
                 upstream,
             };
-            known.doors.insert(label.to_owned(), Seen::now(way.clone()));
+            let seen = Seen {
+                what: way.clone(),
+                at: Instant::now(),
+                stale: known.heard != heard,
+            };
+            known.doors.insert(label.to_owned(), seen);
             Some(way)
         }))
     }
@@ -122,11 +120,12 @@ impl Doors {
     pub(super) async fn pass(&self, label: &str, token: &str) -> Result<Option<Pass>, Error> {
         let (hash, now) = (random::hash(token), self.state.clock().now());
         let fresh = self.limits.fresh;
-        let found = self.with(|known| {
-            let seen = known.passes.get(&hash)?;
-            let (at, pass) = &seen.what;
-            let good = at == label && now < pass.expires_at && seen.at.elapsed() < fresh;
-            good.then(|| pass.clone())
+        let (found, heard) = self.with(|known| {
+            let seen = known.passes.get(&hash).filter(|seen| {
+                let (at, pass) = &seen.what;
+                at == label && now < pass.expires_at && !seen.stale && seen.at.elapsed() < fresh
+            });
+            (seen.map(|seen| seen.what.1.clone()), known.heard)
         });
         if found.is_some() {
             return Ok(found);
@@ -134,7 +133,11 @@ impl Doors {
         let pass = access::pass(&self.state, label, token).await?;
         self.with(|known| match &pass {
             Some(pass) => {
-                let seen = Seen::now((label.to_owned(), pass.clone()));
+                let seen = Seen {
+                    what: (label.to_owned(), pass.clone()),
+                    at: Instant::now(),
+                    stale: known.heard != heard,
+                };
                 known.passes.insert(hash, seen);
             }
             None => {
@@ -150,7 +153,7 @@ impl Doors {
             let due = known
                 .used
                 .get(&session)
-                .is_none_or(|at| at.elapsed() >= USE);
+                .is_none_or(|at| at.elapsed() >= self.limits.use_noted);
             if due {
                 known.used.insert(session, Instant::now());
             }
@@ -174,6 +177,7 @@ impl Known {
         loop {
             match self.changes.try_recv() {
                 Ok(Change::App { session, .. }) => {
+                    self.heard += 1;
                     let of_it = |seen: &&mut Seen<Way>| seen.what.door.session == session;
                     for seen in self.doors.values_mut().filter(of_it) {
                         seen.stale = true;
@@ -181,11 +185,13 @@ impl Known {
                     self.passes.retain(|_, seen| seen.what.1.session != session);
                 }
                 Ok(Change::SignedOut { bearer }) => {
+                    self.heard += 1;
                     self.passes
                         .retain(|_, seen| BearerId::Session(seen.what.1.bearer) != bearer);
                 }
                 Ok(Change::Job { .. } | Change::Logs { .. }) => {}
                 Err(TryRecvError::Lagged(_)) => {
+                    self.heard += 1;
                     self.doors.values_mut().for_each(|seen| seen.stale = true);
                     self.passes.clear();
                 }

@@ -16,7 +16,7 @@ use crate::orchestrator::State;
 use crate::orchestrator::apps::{Answer, Gate, Question};
 use async_trait::async_trait;
 use axum::body::{Body, Bytes};
-use bodies::{Download, Ended, Progress, Upload};
+use bodies::{Download, Ended, Progress, Upload, Used};
 use doors::{Doors, Way};
 use entry::internal;
 use headers::Origin;
@@ -28,6 +28,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use upstream::{Failure, Head, Lease};
 
 /// Where browsers reach portal and apps.
@@ -55,6 +56,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long what is known about an app or a pass is believed. 2 seconds.
     pub fresh: Duration,
+    /// The use of a session is written down so often. 15 seconds.
+    pub use_noted: Duration,
     /// How often streams are asked whether they may go on. 2.5 seconds; together
     /// with `fresh` that is the longest that one outlives its permission.
     pub recheck: Duration,
@@ -68,6 +71,7 @@ impl Default for Limits {
             idle: Duration::from_hours(1),
             connections: 128,
             fresh: Duration::from_secs(2),
+            use_noted: Duration::from_secs(15),
             recheck: Duration::from_millis(2_500),
         }
     }
@@ -193,7 +197,8 @@ impl Proxy {
             method: parts.method.clone(),
         };
         let progress = Progress::new();
-        let body = Upload::body(body, progress.clone());
+        let used = visit.as_ref().map(|_| self.used(&way));
+        let body = Upload::body(body, progress.clone(), used);
         let mut asked = pin!(way.upstream.ask(head, body));
         let mut ended = match &visit {
             Some(visit) => self.ended(visit.clone(), false),
@@ -237,11 +242,27 @@ impl Proxy {
             let kind = kind.as_bytes();
             kind.len() >= 17 && kind[..17].eq_ignore_ascii_case(b"text/event-stream")
         });
+        // A stream of events goes on in a tab that nobody looks at.
+        let used = (visit.is_some() && !endless).then(|| self.used(way));
         let ended = visit.map(|visit| self.ended(visit, endless));
-        let mut response = Response::new(Body::new(Download::new(body, lease, ended)));
+        let body = Download::new(body, lease, ended, used);
+        let mut response = Response::new(Body::new(body));
         *response.status_mut() = parts.status;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// Notes that the app is used, as often as may be; it is written down less often.
+    fn used(&self, way: &Way) -> Used {
+        let (proxy, session) = (self.clone(), way.door.session);
+        let every = self.0.limits.use_noted;
+        let mut last = Instant::now();
+        Box::new(move || {
+            if last.elapsed() >= every {
+                last = Instant::now();
+                proxy.0.doors.used(session);
+            }
+        })
     }
 
     /// Resolves when this visit is over; one without an end of its own also when

@@ -142,7 +142,9 @@ impl Upstream {
             let stream = self.engine.connect(&self.handle, self.port).await;
             let stream = stream.map_err(|error| match error {
                 Error::NotFound => Failure::Down("the app has ended".into()),
-                Error::Unavailable(why) | Error::Refused(why) => Failure::Down(why),
+                Error::Unavailable(why) | Error::Refused(why) | Error::NoImage(why) => {
+                    Failure::Down(why)
+                }
             })?;
             http1::Builder::new()
                 .max_headers(HEADERS)

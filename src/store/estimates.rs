@@ -65,6 +65,16 @@ pub async fn resolve(conn: &mut Conn, id: EstimateId, outcome: &Progress) -> Res
     Ok(())
 }
 
+/// Writes something else into an estimate that is ready.
+pub async fn rewrite(conn: &mut Conn, id: EstimateId, body: &str) -> Result<(), Error> {
+    sqlx::query("UPDATE estimates SET body = $1 WHERE id = $2 AND state = 'ready'")
+        .bind(body)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// The newest estimate of this version of a draft. Those of other versions do not
 /// count, whatever the clock says of them.
 pub async fn newest(

@@ -78,10 +78,11 @@ pub async fn insert(conn: &mut Conn, session: &Session) -> Result<(), Error> {
 pub const BEARER: &str =
     "SELECT s.id, s.account, s.workspace, s.role, s.last_seen, s.expires_at, a.operator
      FROM sessions s JOIN accounts a ON a.id = s.account
+                     JOIN memberships m ON m.workspace = s.workspace AND m.account = s.account
      WHERE s.token_hash = $1 AND a.status = 'active'";
 
-/// The session with this token, if its account is active. Expiry is the
-/// caller's to judge.
+/// The session with this token, if its account is active and still a member of the
+/// workspace. Expiry is the caller's to judge.
 pub async fn bearer(conn: &mut Conn, token_hash: &str) -> Result<Option<Bearer>, Error> {
     let row = sqlx::query_as::<_, Row>(BEARER)
         .bind(token_hash)
@@ -95,6 +96,7 @@ pub async fn bearer_of(conn: &mut Conn, id: SessionId) -> Result<Option<Bearer>,
     let row = sqlx::query_as::<_, Row>(
         "SELECT s.id, s.account, s.workspace, s.role, s.last_seen, s.expires_at, a.operator
          FROM sessions s JOIN accounts a ON a.id = s.account
+                         JOIN memberships m ON m.workspace = s.workspace AND m.account = s.account
          WHERE s.id = $1 AND a.status = 'active'",
     )
     .bind(id.to_string())

@@ -1,10 +1,18 @@
 //! Launched apps from the launch to the end, whatever the end is.
 mod ends;
+mod kills;
+mod machine;
 mod money;
 mod real;
+mod refusals;
+mod rows;
+mod script;
 mod stage;
 
 use junglegrid::engine::Network;
+use junglegrid::orchestrator::apps::access;
+use junglegrid::store::apps as table;
+use script::SILENCE;
 use serde_json::{Value, json};
 use stage::Stage;
 use std::path::Path;
@@ -75,7 +83,11 @@ async fn a_launch_is_followed_to_its_dashboard_and_to_its_end() {
     assert_eq!(shown["actual_cost_usd"], 0.02);
 
     let kinds = stage.kinds(&id).await;
-    let of_phases: Vec<&str> = kinds.iter().map(String::as_str).collect();
+    // The second service is waited for by nobody.
+    let ready = kinds.iter().filter(|kind| *kind == "service.ready");
+    assert_eq!(ready.count(), 2, "{kinds:?}");
+    let of_phases = kinds.iter().map(String::as_str);
+    let of_phases: Vec<&str> = of_phases.filter(|kind| *kind != "service.ready").collect();
     assert_eq!(
         of_phases,
         [
@@ -84,8 +96,6 @@ async fn a_launch_is_followed_to_its_dashboard_and_to_its_end() {
             "app.reserved",
             "app.starting",
             "app.started",
-            "service.ready",
-            "service.ready",
             "app.running",
             "app.stopping",
             "app.ended"
@@ -281,6 +291,119 @@ async fn a_service_that_stops_answering_is_said_to_and_so_is_its_return() {
     // Checks that change nothing are not events.
     stage.pass_and_ask(15).await;
     assert_eq!(stage.events(&id).await.len(), events.len());
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_answer_holds_up_nothing_else() {
+    let stage = Stage::start().await;
+    let id = stage.launch("desk", json!({"max_hours": 1})).await;
+    stage.phase(&id, "starting").await;
+    stage.script.says("/clock", Err(SILENCE));
+    stage.script.says("/desk", Ok((200, "ready")));
+    stage.machine.runs().await;
+    let seen = |session: &Value| session["services"][0]["passed"] == 1;
+    stage.until(&id, "one check passed", seen).await;
+    stage.pass(2);
+    stage.phase(&id, "running").await;
+    assert_eq!(stage.script.asked("/clock"), 1, "nobody waited for it");
+    stage.pass(3_600);
+    assert_eq!(stage.ended(&id).await.code, "time_limit");
+    assert_eq!(stage.script.asked("/clock"), 1);
+}
+
+#[tokio::test]
+async fn nothing_of_it_is_opened_before_it_is_billed() {
+    let stage = Stage::start().await;
+    let id = stage.launch("desk", json!({})).await;
+    stage.phase(&id, "starting").await;
+    stage.script.says("/clock", Ok((200, "")));
+    stage.script.says("/desk", Ok((503, "")));
+    stage.machine.runs().await;
+    let seen = |session: &Value| session["services"][1]["passed"] == 1;
+    stage.until(&id, "one check passed", seen).await;
+    stage.pass(2);
+    let seen = |session: &Value| session["services"][1]["state"] == "ready";
+    let waiting = stage.until(&id, "the second service", seen).await;
+    assert_eq!(waiting["status"], "services");
+    let path = format!("/v1/app-sessions/{id}/open");
+    let refused = stage.post(&path, json!({"service": "clock"})).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.text("/code").as_str()),
+        (409, "NOT_READY")
+    );
+    let origin = stage.script.origin("/clock");
+    let door = access::door(&stage.api.state, &origin).await.unwrap();
+    assert!(!door.unwrap().open, "nor without asking");
+    stage.make_ready(&id).await;
+    let opened = stage.post(&path, json!({"service": "clock"})).await;
+    assert_eq!(opened.status, 200, "{:?}", opened.body);
+    let door = access::door(&stage.api.state, &origin).await.unwrap();
+    assert!(door.unwrap().open);
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_in_nobodys_way() {
+    let mut stage = Stage::start().await;
+    let damaged = stage.launch("desk", json!({})).await;
+    stage.bring_up(&damaged).await;
+    stage.kill();
+    let queued = stage.post("/v1/jobs", crate::grid::script("true")).await;
+    let job = queued.text("/job_id");
+    let session = damaged.clone();
+    let damage = stage.api.state.store().write(move |conn| {
+        Box::pin(async move {
+            sqlx::query("UPDATE app_sessions SET manifest = '{}' WHERE id = $1")
+                .bind(session)
+                .execute(&mut *conn)
+                .await?;
+            sqlx::query("UPDATE jobs SET quote = '?' WHERE id = $1")
+                .bind(job)
+                .execute(conn)
+                .await?;
+            Ok::<_, junglegrid::store::Error>(())
+        })
+    });
+    damage.await.unwrap();
+    *stage.machine.pulls.lock().unwrap() = true;
+    stage.restart().await;
+    let id = stage.launch("box", json!({})).await;
+    stage.phase(&id, "reserved").await;
+    let path = format!("/v1/app-sessions/{id}/stop");
+    assert_eq!(stage.post(&path, json!({})).await.status, 200);
+    stage.phase(&id, "ended").await;
+}
+
+#[tokio::test]
+async fn an_image_that_comes_in_many_pieces_is_noted_now_and_then() {
+    let stage = Stage::start().await;
+    *stage.machine.pulls.lock().unwrap() = true;
+    let id = stage.launch("box", json!({})).await;
+    stage.phase(&id, "reserved").await;
+    let version = async || {
+        let mut conn = stage.api.state.store().read().await.unwrap();
+        let session = table::find_for_worker(&mut conn, id.parse().unwrap()).await;
+        session.unwrap().unwrap().version
+    };
+    let before = version().await;
+    for piece in 1..=50 {
+        stage.machine.pulls(piece, 100).await;
+    }
+    let all = |session: &Value| session["steps"][2]["bytes"] == json!([50, 100]);
+    stage.until(&id, "all pieces", all).await;
+    let written = version().await - before;
+    assert!(written < 25, "written {written} times");
+}
+
+#[tokio::test]
+async fn a_machine_that_says_nothing_by_itself_is_asked_now_and_then() {
+    let stage = Stage::start().await;
+    *stage.machine.mute.lock().unwrap() = true;
+    let id = stage.launch("desk", json!({})).await;
+    stage.phase(&id, "starting").await;
+    stage.machine.runs().await;
+    stage.phase(&id, "services").await;
+    let looks = *stage.machine.looks.lock().unwrap();
+    assert!(looks < 20, "asked {looks} times");
 }
 
 #[tokio::test]

@@ -281,6 +281,57 @@ async fn what_is_usual_comes_from_history_once_there_is_enough() {
 }
 
 #[tokio::test]
+async fn so_do_the_times_of_an_image_and_of_the_start_after_it() {
+    let desk = Desk::start().await;
+    for (pull, start) in [(60, 9), (90, 30), (120, 12)] {
+        let mut app = desk.launch(studio()).await;
+        app.to(Phase::Reserved).await;
+        app.to(Phase::Image).await;
+        app.wait(pull);
+        app.to(Phase::Starting).await;
+        app.wait(start);
+        app.to(Phase::Services).await;
+        app.wait(3);
+        let steps = app.show().await["steps"].take();
+        assert_eq!(steps[2]["done_at"], steps[3]["since"], "{steps}");
+        app.to(Phase::Running).await;
+        app.end(EndCode::Stopped, Outcome::Cancelled, 0).await;
+        let ended = app.show().await["steps"].take();
+        assert_eq!(ended[2]["done_at"], steps[2]["done_at"], "{ended}");
+        assert_eq!(ended[3]["since"], steps[3]["since"], "{ended}");
+    }
+    // One that had its image at once says nothing of pulling.
+    let mut app = desk.launch(studio()).await;
+    app.to(Phase::Reserved).await;
+    app.to(Phase::Services).await;
+    app.to(Phase::Running).await;
+    app.end(EndCode::Stopped, Outcome::Cancelled, 0).await;
+
+    let mut app = desk.launch(studio()).await;
+    app.to(Phase::Reserved).await;
+    app.to(Phase::Image).await;
+    app.to(Phase::Starting).await;
+    let usual = |session: &Value, step: usize| {
+        let usual = &session["steps"][step]["usual"];
+        ["low_seconds", "high_seconds", "samples"].map(|of| usual[of].as_i64().unwrap())
+    };
+    app.wait(30);
+    let session = app.show().await;
+    assert_eq!(usual(&session, 2), [60, 120, 3]);
+    assert_eq!(usual(&session, 3), [9, 30, 3]);
+    assert_eq!(session["steps"][3]["slow"], false);
+    app.wait(1);
+    assert_eq!(app.show().await["steps"][3]["slow"], true);
+    // One that fails there has had its image.
+    app.end(EndCode::Crashed, failed("no"), 0).await;
+    let steps = app.show().await["steps"].take();
+    assert_eq!(
+        (&steps[2]["state"], &steps[3]["state"]),
+        (&json!("done"), &json!("failed"))
+    );
+}
+
+#[tokio::test]
 async fn the_list_is_walked_page_by_page_and_filtered() {
     let desk = Desk::start().await;
     let mut all = BTreeSet::new();

@@ -1,6 +1,7 @@
 //! An orchestrator that answers with what a test has put there, and a browser
 //! without a screen in front of the portal. Its answers go through the API's own
 //! types, so they cannot be out of contract.
+use crate::architecture::HTMX_2;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -568,17 +569,9 @@ impl Page {
             self.attributes("[style]", "style").is_empty(),
             "a style attribute"
         );
-        for old in [
-            "hx-ext=",
-            "sse-connect=",
-            "sse-swap",
-            "hx-disabled-elt",
-            "hx-on",
-            "hx-vars",
-            "js:",
-        ] {
+        for old in HTMX_2.iter().chain(&["js:"]) {
             assert!(
-                !self.html.contains(old) || self.html.contains("<style>"),
+                !self.html.contains(*old) || self.html.contains("<style>"),
                 "{old}"
             );
         }

@@ -94,6 +94,11 @@ impl Double {
             });
             std::future::ready(Body::from_stream(chunks))
         };
+        let bytes_again = bytes.clone();
+        let ticks = move |path: Path<usize>| {
+            let bytes = bytes_again.clone();
+            async move { ([("content-type", "text/event-stream")], bytes(path).await) }
+        };
         let (taken, open) = (Arc::clone(&moved), Arc::clone(&gate));
         let upload = move |request: Request<Body>| {
             let (taken, open) = (Arc::clone(&taken), Arc::clone(&open));
@@ -124,6 +129,7 @@ impl Double {
         let router = Router::new()
             .route("/", get(async || "home"))
             .route("/bytes/{length}", get(bytes))
+            .route("/ticks/{length}", get(ticks))
             .route("/upload", post(upload))
             .route("/events", get(events))
             .route("/socket", any(echo_socket))

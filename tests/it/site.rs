@@ -155,6 +155,7 @@ impl Site {
             created_at: now,
             reserved_at: None,
             image_at: None,
+            starting_at: None,
             started_at: None,
             ready_at: None,
             stopping_at: None,

@@ -170,6 +170,7 @@ async fn every_state_of_a_job_survives_being_stored() {
             failed(Failure::OutOfMemory),
             failed(Failure::TimeLimit),
             failed(Failure::Lost("gone".into())),
+            failed(Failure::NoImage("unknown".into())),
             failed(Failure::NotStarted("no".into())),
         ] {
             let mut job = add(&mut conn, job(who, 0)).await;
@@ -179,7 +180,10 @@ async fn every_state_of_a_job_survives_being_stored() {
                     ..
                 }
                 | State::Ended {
-                    outcome: Outcome::Failed(Failure::Lost(why) | Failure::NotStarted(why)),
+                    outcome:
+                        Outcome::Failed(
+                            Failure::Lost(why) | Failure::NoImage(why) | Failure::NotStarted(why),
+                        ),
                     ..
                 } => Some(why.clone()),
                 _ => Some("a reason".into()),

@@ -87,7 +87,7 @@ impl Changes {
                     self.live().remove(&handle);
                 }
                 // Temporary, and not the run's fault.
-                Err(Error::Unavailable(_) | Error::Refused(_)) => {}
+                Err(Error::Unavailable(_) | Error::Refused(_) | Error::NoImage(_)) => {}
                 Ok(status) if known.as_ref() == Some(&status) => {}
                 Ok(status) => {
                     if matches!(status, Status::Ended(_)) {

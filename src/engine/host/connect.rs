@@ -112,6 +112,7 @@ fn reason(runs: &Runs, handle: &Handle, run: &Path, error: &io::Error) -> Error 
                 | Outcome::OutOfMemory
                 | Outcome::TimeLimit
                 | Outcome::Stopped
+                | Outcome::NoImage(_)
                 | Outcome::Refused(_) => Error::NotFound,
             };
         }

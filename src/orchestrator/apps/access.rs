@@ -37,8 +37,8 @@ pub struct Door {
     pub port: u16,
     /// The app's run in the engine.
     pub handle: Handle,
-    /// Whether people may enter: the service has been ready and the session has
-    /// neither ended nor begun to stop. Checks of readiness come through anyway.
+    /// Whether people may enter: the service has been ready and the session is running.
+    /// Checks of readiness come through anyway.
     pub open: bool,
     /// Headers that sign in to the app itself.
     pub inject: Vec<(http::HeaderName, http::HeaderValue)>,
@@ -101,8 +101,10 @@ pub async fn door(state: &State, origin: &str) -> Result<Option<Door>, Error> {
     }))
 }
 
+/// Not before it is ready as a whole, which is when it begins to cost, even if one of
+/// its services has been for long.
 const fn enterable(phase: Phase) -> bool {
-    matches!(phase, Phase::Services | Phase::Running)
+    matches!(phase, Phase::Running)
 }
 
 /// Uses a ticket up; the token of the pass that it gives, and the pass. `None` if

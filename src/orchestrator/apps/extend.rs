@@ -9,6 +9,7 @@ use crate::domain::job;
 use crate::domain::money::Usd;
 use crate::orchestrator::estimates::VALID_FOR;
 use crate::orchestrator::jobs::find as find_job;
+use crate::orchestrator::lifecycle::Move;
 use crate::orchestrator::route::{Call, Cx};
 use crate::orchestrator::{Error, lifecycle};
 use crate::store::apps::AppSession;
@@ -23,14 +24,17 @@ const SHORTEST: u32 = 15;
 const LONGEST: u32 = 1_440;
 
 /// A price as it was told, and what it was told of.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Priced {
     extends: AppSessionId,
     minutes: u32,
-    /// What was set aside until then: an extension that has been carried out
-    /// changes it, so that none is carried out twice.
-    held: Usd,
+    /// What it could run for until then, in minutes. Every extension adds to that, so
+    /// that what was priced before another extension is not what is there after it.
+    from: u32,
     add: Usd,
+    /// Once this very price has been accepted: until when the session lasted then.
+    #[serde(default, with = "time::serde::timestamp::option")]
+    stopped_at: Option<OffsetDateTime>,
 }
 
 pub(super) async fn extend(cx: Cx, call: Call<ExtendApp>) -> Result<wire::Extension, Error> {
@@ -45,57 +49,77 @@ pub(super) async fn extend(cx: Cx, call: Call<ExtendApp>) -> Result<wire::Extens
     let job = find_job(&mut conn, workspace, session.job).await?;
     extensible(&session, &job)?;
     let available = ledger::balance(&mut conn, workspace).await?.available;
-    let known = match call.body.acknowledged_estimate {
-        Some(id) => Some(acknowledged(&mut conn, &cx, id, &session, minutes).await?),
-        None => None,
-    };
-    drop(conn);
-    if let Some((estimate, priced)) = &known
-        && priced.held.saturating_add(priced.add) == job.hold
-        && priced.add > Usd::ZERO
-    {
-        // The second of two clicks.
-        let at = session
-            .stops_at
-            .unwrap_or_else(|| ends(&session.settings, &session, &job, cx.now()));
-        return Ok(reply(estimate, priced, &job, available, at, true));
-    }
-    let settings = longer(&session.settings, minutes, job.rate);
-    fits(&cx, &settings)?;
-    let stops_at = ends(&settings, &session, &job, cx.now());
-    let Some((estimate, priced)) = known else {
+    let seen = call.body.acknowledged_estimate;
+    let Some(id) = seen else {
+        drop(conn);
+        let settings = longer(&session.settings, minutes, job.rate);
+        fits(&cx, &settings)?;
+        let stops_at = ends(&settings, &session, &job, cx.now());
         let (estimate, priced) = price(&cx, &session, &job, minutes).await?;
-        return Ok(reply(&estimate, &priced, &job, available, stops_at, false));
+        return Ok(reply(
+            &estimate,
+            &priced,
+            &job,
+            available,
+            (stops_at, false),
+        ));
     };
-    let (held, add) = (priced.held, priced.add);
-    let before = session.settings;
-    let said = words::extended(minutes, add, session.ready_at.map(|_| stops_at));
-    let done = lifecycle::change(&cx, job.id, move |job, now| {
-        let gone = job.state.ended() || job.state.phase() == Some(job::Phase::Stopping);
-        if gone || job.hold != held {
-            return None;
-        }
-        job.updated_at = now;
-        let along = Along {
-            said: vec![said.clone()],
-            settings: Some(longer(&before, minutes, job.rate)),
-            ..Along::default()
-        };
-        Some(run::extended(job, add, along))
+    let (estimate, priced) = acknowledged(&mut conn, &cx, id, &session, minutes).await?;
+    drop(conn);
+    if let Some(at) = priced.stopped_at {
+        // The second of two clicks.
+        return Ok(reply(&estimate, &priced, &job, available, (at, true)));
+    }
+    fits(&cx, &longer(&session.settings, minutes, job.rate))?;
+    let accepted = priced.clone();
+    let done = lifecycle::change_app(&cx, job.id, move |job, session, now| {
+        apply(&accepted, id, (job, session?), now)
     })
     .await;
     match done {
-        Ok(Some(job)) => {
-            let left = available.saturating_sub(add);
-            Ok(reply(&estimate, &priced, &job, left, stops_at, true))
+        // What it came to is written down, as it is for whoever asks again.
+        Ok(_) => {
+            let mut conn = cx.store().read().await?;
+            let (estimate, priced) = acknowledged(&mut conn, &cx, id, &session, minutes).await?;
+            let at = priced.stopped_at.ok_or_else(outdated)?;
+            let available = ledger::balance(&mut conn, workspace).await?.available;
+            Ok(reply(&estimate, &priced, &job, available, (at, true)))
         }
-        Ok(None) => Err(outdated()),
         Err(Error::InsufficientFunds(_)) => Err(Error::InsufficientFunds(format!(
-            "{} more cost {add}, and the wallet has {available}. Choose less, or add funds.",
-            words::minutes(minutes)
+            "{} more cost {}, and the wallet has {available}. Choose less, or add funds.",
+            words::minutes(minutes),
+            priced.add,
         ))),
         Err(error) => Err(error),
     }
+}
+
+/// Carries out what was priced, if it still is what was priced.
+fn apply(
+    priced: &Priced,
+    estimate: EstimateId,
+    (job, session): (&mut Job, &AppSession),
+    now: OffsetDateTime,
+) -> Option<Move> {
+    let gone = job.state.ended() || job.state.phase() == Some(job::Phase::Stopping);
+    if gone || session.settings.max_minutes != priced.from {
+        return None;
+    }
+    job.updated_at = now;
+    let settings = longer(&session.settings, priced.minutes, job.rate);
+    let stops_at = ends(&settings, session, job, now);
+    let until = session.ready_at.map(|_| stops_at);
+    let applied = Priced {
+        stopped_at: Some(stops_at),
+        ..priced.clone()
+    };
+    let along = Along {
+        said: vec![words::extended(priced.minutes, priced.add, until)],
+        settings: Some(settings),
+        applied: Some((estimate, serde_json::to_string(&applied).ok()?)),
+        ..Along::default()
+    };
+    Some(run::extended(job, priced.add, along))
 }
 
 /// Whether it can be given more time at all.
@@ -159,8 +183,9 @@ async fn price(
     let priced = Priced {
         extends: session.id,
         minutes,
-        held: job.hold,
+        from: session.settings.max_minutes,
         add: job.rate.at_most_for_seconds(i64::from(minutes) * 60),
+        stopped_at: None,
     };
     let body = serde_json::to_string(&priced).map_err(|error| Error::Internal(error.into()))?;
     let now = cx.now();
@@ -221,8 +246,7 @@ fn reply(
     priced: &Priced,
     job: &Job,
     available: Usd,
-    stops_at: OffsetDateTime,
-    applied: bool,
+    (stops_at, applied): (OffsetDateTime, bool),
 ) -> wire::Extension {
     wire::Extension {
         estimate_id: estimate.id,

@@ -2,46 +2,42 @@
 //! the job changes.
 use super::words;
 use crate::domain::app::{EndCode, Phase, ServiceState, Settings};
+use crate::domain::id::EstimateId;
 use crate::domain::job::{self, Failure, Outcome};
 use crate::domain::money::Usd;
 use crate::store::apps::events::NewEvent;
 use crate::store::apps::services::{self, Service};
 use crate::store::apps::{self as table, AppSession};
 use crate::store::jobs::Job;
-use crate::store::{self, Conn};
+use crate::store::{self, Conn, estimates};
 use time::{Duration, OffsetDateTime};
 
 /// What else happens to an app when its job changes.
 #[derive(Debug, Default)]
 pub(in crate::orchestrator) struct Along {
-    /// Written as they are here.
-    pub(in crate::orchestrator) services: Vec<Service>,
     pub(in crate::orchestrator) said: Vec<NewEvent>,
     /// Why it is being stopped, if not because a person wants it.
     pub(in crate::orchestrator) end: Option<(EndCode, String)>,
     pub(in crate::orchestrator) settings: Option<Settings>,
+    /// The estimate that this carries out, and what it says from now on.
+    pub(in crate::orchestrator) applied: Option<(EstimateId, String)>,
 }
 
-/// Brings the session of `job`, which has just changed, up to date. Nothing, if
-/// the job is no app.
+/// Brings the session of `job`, which has just changed, up to date.
 pub(in crate::orchestrator) async fn follow(
     conn: &mut Conn,
     job: &Job,
+    mut session: AppSession,
     along: Along,
     now: OffsetDateTime,
 ) -> Result<(), store::Error> {
-    let Some(id) = job.spec.app else {
-        return Ok(());
-    };
-    let Some(mut session) = table::find_for_worker(conn, id).await? else {
-        return Ok(());
-    };
     if session.phase.ended() {
         return Ok(());
     }
-    for service in &along.services {
-        services::update(conn, service).await?;
+    if let Some((id, body)) = &along.applied {
+        estimates::rewrite(conn, *id, body).await?;
     }
+    let id = session.id;
     let services = services::of(conn, id).await?;
     let before = session.clone();
     let mut said = along.said;
@@ -139,6 +135,7 @@ fn moved(
                 enter(session, Phase::Created, now);
                 session.reserved_at = None;
                 session.image_at = None;
+                session.starting_at = None;
                 session.image_done = None;
                 session.image_total = None;
                 said.push(words::back_in_line(job));
@@ -167,7 +164,9 @@ fn moved(
             if code.phase() == Phase::Failed && session.failed_step.is_none() {
                 session.failed_step = step(session, services);
             }
-            session.ended_at = Some(job.completed_at.unwrap_or(now));
+            let at = job.completed_at.unwrap_or(now);
+            // One that is lost may last have been seen before that.
+            session.ended_at = session.ready_at.max(Some(at));
             said.push(words::ended(session, job, code));
             enter(session, code.phase(), now);
         }
@@ -200,6 +199,7 @@ fn assigned(
 pub(super) fn starting(session: &mut AppSession, now: OffsetDateTime, said: &mut Vec<NewEvent>) {
     if session.phase.may_become(Phase::Starting) {
         said.push(words::starting());
+        session.starting_at = Some(now);
         enter(session, Phase::Starting, now);
     }
 }
@@ -229,6 +229,7 @@ fn end(session: &AppSession, job: &Job, outcome: &Outcome) -> (EndCode, String) 
                 Failure::Lost(_) => EndCode::Lost,
                 Failure::TimeLimit if ready => EndCode::TimeLimit,
                 Failure::TimeLimit => EndCode::NeverReady,
+                Failure::NoImage(_) => EndCode::ImageMissing,
                 Failure::NotStarted(_) if session.phase == Phase::Image => EndCode::ImageMissing,
                 Failure::Exit(_) | Failure::Signal(_) if ready => EndCode::Died,
                 Failure::NotStarted(_) | Failure::Exit(_) | Failure::Signal(_) => EndCode::Crashed,

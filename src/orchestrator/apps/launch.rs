@@ -149,6 +149,7 @@ pub(in crate::orchestrator) async fn create(
         created_at: job.created_at,
         reserved_at: None,
         image_at: None,
+        starting_at: None,
         started_at: None,
         ready_at: None,
         stopping_at: None,

@@ -1,6 +1,6 @@
 //! What workers do to a session: note how far it has come, and end it.
 use super::follow::{self, Along};
-use crate::domain::app::EndCode;
+use crate::domain::app::{EndCode, Phase};
 use crate::domain::id::{AppSessionId, JobId};
 use crate::domain::job as work;
 use crate::domain::money::Usd;
@@ -65,7 +65,8 @@ pub(in crate::orchestrator) async fn checked(
 ) -> Result<(), Error> {
     let service = service.to_owned();
     change(state, session.id, move |session, services, now| {
-        if session.phase.ended() || session.started_at.is_none() {
+        let asks = matches!(session.phase, Phase::Services | Phase::Running);
+        if !asks || session.started_at.is_none() {
             return None;
         }
         let asked = services.iter().find(|known| known.service == service)?;

@@ -42,11 +42,16 @@ impl Times {
                     .collect(),
             )
         };
-        // Where an image was pulled, nobody noted when the pull was over.
-        let start = seconds(|s| s.image.is_none().then_some((s.reserved?, s.started?)));
+        let image = seconds(|s| Some((s.image?, s.starting?)));
+        // On the machine's own system there is nothing in front of the start.
+        let start = if manifest.runs_on_host() {
+            seconds(|s| Some((s.reserved?, s.started?)))
+        } else {
+            seconds(|s| Some((s.starting?, s.started?)))
+        };
         Self {
             wait: seconds(|s| Some((s.created, s.reserved?))),
-            image: said(phases.image),
+            image: image.unwrap_or_else(|| said(phases.image)),
             start: start.unwrap_or_else(|| said(phases.start)),
             services: seconds(|s| Some((s.started?, s.ready)))
                 .unwrap_or_else(|| said(phases.services)),

@@ -5,6 +5,7 @@ use crate::domain::estimate::said as lasting;
 use crate::domain::job::Failure;
 use crate::domain::money::Usd;
 use crate::domain::template::Service;
+use crate::orchestrator::lifecycle::NOT_TAKEN;
 use crate::store::apps::AppSession;
 use crate::store::apps::events::NewEvent;
 use crate::store::apps::services::Service as Answered;
@@ -54,15 +55,12 @@ pub(super) fn held(job: &Job, enough_for: u32) -> NewEvent {
 }
 
 pub(super) fn back_in_line(job: &Job) -> NewEvent {
-    let node = job
-        .reason
-        .as_deref()
-        .unwrap_or("The machine did not take it.");
-    warning(
-        "app.requeued",
-        "Back in the queue",
-        format!("{node} It waits for a free slot again."),
-    )
+    let why = job.reason.as_deref().unwrap_or(NOT_TAKEN);
+    let again = job
+        .next_try()
+        .map_or(0, |at| (at - job.phase_since).whole_seconds());
+    let message = format!("{why} It is tried again in {}.", lasting(again));
+    warning("app.requeued", "Back in the queue", message)
 }
 
 pub(super) fn reserved(job: &Job) -> NewEvent {
@@ -255,7 +253,7 @@ pub(super) fn failed(session: &AppSession, code: EndCode, failure: &Failure) -> 
         _ => "failed".to_owned(),
     };
     match (code, failure) {
-        (EndCode::ImageMissing, Failure::NotStarted(why)) => {
+        (EndCode::ImageMissing, Failure::NoImage(why) | Failure::NotStarted(why)) => {
             let why = sentence(why);
             format!(
                 "The image {} could not be had: {why}",

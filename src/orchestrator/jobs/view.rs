@@ -168,10 +168,10 @@ fn failure(job: &Job) -> Option<wire::Failure> {
         } => ("REJECTED", false),
         _ => return None,
     };
-    let stage = if job.state.since().is_some() {
-        Phase::Executing
-    } else {
-        Phase::Starting
+    let stage = match code {
+        _ if job.state.since().is_some() => Phase::Executing,
+        "IMAGE_UNAVAILABLE" => Phase::PullingImage,
+        _ => Phase::Starting,
     };
     Some(wire::Failure {
         code: code.into(),

@@ -3,10 +3,11 @@
 //!
 //! One task per live session. All that it knows is in the database, so it can die
 //! at any point and be begun again.
+use super::observer;
 use crate::domain::app::{EndCode, Phase, ServiceState};
 use crate::domain::estimate::said as lasting;
 use crate::domain::id::AppSessionId;
-use crate::domain::template::Service as Known;
+use crate::domain::template::Readiness;
 use crate::orchestrator::apps::{Gate, Question, run, words};
 use crate::orchestrator::{Change, Error, State};
 use crate::store::apps::events::{self, Event};
@@ -14,8 +15,10 @@ use crate::store::apps::services::{self, Service};
 use crate::store::apps::{self as table, AppSession, queries};
 use crate::store::jobs::{self, Job};
 use bytes::Bytes;
-use futures_util::future::join_all;
-use std::collections::HashMap;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 use time::{Duration, OffsetDateTime};
@@ -23,8 +26,6 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::task::TaskTracker;
 
-/// The clock is looked at so often: it may be moved by hand.
-const TICK: StdDuration = StdDuration::from_millis(250);
 /// What is due is looked up in the database so often at least, because not
 /// everything that matters is told: people using an app is not.
 const LOOK: Duration = Duration::minutes(1);
@@ -50,7 +51,7 @@ const PAGE: i64 = 1_000;
 pub async fn adopt(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
     let live = queries::live(&mut *state.store().read().await?).await?;
     for session in live {
-        keep(state, tasks, session.id);
+        keep(state, tasks, session);
     }
     Ok(())
 }
@@ -108,7 +109,7 @@ async fn see(state: &State, id: AppSessionId) -> Result<Option<Seen>, Error> {
 /// Until it has ended.
 async fn look_after(state: &State, id: AppSessionId) -> Result<(), Error> {
     let mut changes = state.hub().subscribe();
-    let mut asked = HashMap::new();
+    let mut asked = Asked::default();
     let mut warned = Warned::default();
     while let Some(seen) = see(state, id).await?
         && !seen.session.phase.ended()
@@ -121,22 +122,44 @@ async fn look_after(state: &State, id: AppSessionId) -> Result<(), Error> {
             }
             tokio::select! {
                 () = state.shutdown().cancelled() => return Ok(()),
-                told = told(&mut changes, id) => if told { break },
-                () = tokio::time::sleep(TICK) => {}
+                () = told(&mut changes, id) => break,
+                Some((service, answer)) = asked.open.next() => {
+                    asked.waiting.remove(&service);
+                    run::checked(state, &seen.session, &service, answer).await?;
+                    break;
+                }
+                () = tokio::time::sleep(super::CLOCK) => {}
             }
         }
     }
     Ok(())
 }
 
-/// Whether the next change is one of this app.
-async fn told(changes: &mut broadcast::Receiver<Change>, id: AppSessionId) -> bool {
-    match changes.recv().await {
-        Ok(Change::App { session, .. }) => session == id,
-        Ok(_) => false,
-        // Something was missed: it may have been this.
-        Err(RecvError::Lagged(_)) => true,
-        Err(RecvError::Closed) => std::future::pending().await,
+/// What has been asked of an app, and when.
+#[derive(Default)]
+struct Asked {
+    /// By service; under no name, to stop.
+    at: HashMap<String, OffsetDateTime>,
+    /// Questions that have not been answered yet. One service that is slow to answer
+    /// holds up neither the others nor the end of the app.
+    open: FuturesUnordered<BoxFuture<'static, (String, Answer)>>,
+    /// The services that they are for.
+    waiting: HashSet<String>,
+}
+
+/// What was found, if it is right; else what is wrong.
+type Answer = Result<String, String>;
+
+/// Waits until this app has changed.
+async fn told(changes: &mut broadcast::Receiver<Change>, id: AppSessionId) {
+    loop {
+        match changes.recv().await {
+            Ok(Change::App { session, .. }) if session == id => return,
+            Ok(_) => {}
+            // Something was missed: it may have been this.
+            Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
     }
 }
 
@@ -145,7 +168,7 @@ async fn act(
     state: &State,
     seen: &Seen,
     warned: &Warned,
-    asked: &mut HashMap<String, OffsetDateTime>,
+    asked: &mut Asked,
     now: OffsetDateTime,
 ) -> Result<bool, Error> {
     let session = &seen.session;
@@ -155,6 +178,10 @@ async fn act(
             return Ok(true);
         };
         if let Some((code, reason)) = over(&seen, now) {
+            // It may have ended before, while nobody looked: then that is why.
+            if observer::has_ended(state, &seen.job).await? {
+                return Ok(false);
+            }
             run::end(state, seen.job.id, code, reason).await?;
         }
         return Ok(true);
@@ -171,10 +198,10 @@ async fn act(
         Phase::Services | Phase::Running => {}
         Phase::Stopping => {
             let since = session.stopping_at.unwrap_or(session.phase_since);
-            let last = *asked.entry(String::new()).or_insert(since);
-            if now - last >= INSIST {
-                asked.insert(String::new(), now);
-                crate::orchestrator::workers::observer::stop_run(state, &seen.job).await?;
+            let last = asked.at.entry(String::new()).or_insert(since);
+            if now - *last >= INSIST {
+                *last = now;
+                observer::stop_run(state, &seen.job).await?;
             }
             return Ok(false);
         }
@@ -184,7 +211,8 @@ async fn act(
         run::ready(state, seen.job.id).await?;
         return Ok(true);
     }
-    ask(state, seen, asked, now).await
+    ask(state, seen, asked, now);
+    Ok(false)
 }
 
 fn primary_is_ready(seen: &Seen) -> bool {
@@ -221,62 +249,45 @@ fn over(seen: &Seen, now: OffsetDateTime) -> Option<(EndCode, String)> {
     }
 }
 
-/// Asks every service whose turn it is, all at once.
-async fn ask(
-    state: &State,
-    seen: &Seen,
-    asked: &mut HashMap<String, OffsetDateTime>,
-    now: OffsetDateTime,
-) -> Result<bool, Error> {
-    let session = &seen.session;
-    let due = session.manifest.services.iter().filter_map(|known| {
-        let service = seen.services.iter().find(|one| one.service == known.id)?;
-        let last = asked.get(&known.id).copied().max(service.checked_at);
+/// Asks every service whose turn it is.
+fn ask(state: &State, seen: &Seen, asked: &mut Asked, now: OffsetDateTime) {
+    for known in &seen.session.manifest.services {
+        let service = seen.services.iter().find(|one| one.service == known.id);
+        let Some(service) = service.filter(|_| !asked.waiting.contains(&known.id)) else {
+            continue;
+        };
+        let last = asked.at.get(&known.id).copied().max(service.checked_at);
         let wait = if service.state == ServiceState::Ready {
             RECHECK
         } else {
             Duration::seconds(known.readiness.interval_seconds.max(1).into())
         };
-        last.is_none_or(|last| now >= last + wait)
-            .then_some((known, service))
-    });
-    let due: Vec<(&Known, &Service)> = due.collect();
-    if due.is_empty() {
-        return Ok(false);
+        if last.is_some_and(|last| now < last + wait) {
+            continue;
+        }
+        asked.at.insert(known.id.clone(), now);
+        asked.waiting.insert(known.id.clone());
+        let (gate, origin) = (state.gate().cloned(), service.origin.clone());
+        let (id, asks) = (known.id.clone(), known.readiness.clone());
+        asked.open.push(Box::pin(
+            async move { (id, probe(gate, &origin, asks).await) },
+        ));
     }
-    let gate = state.gate();
-    let answers = due
-        .iter()
-        .map(|(known, service)| probe(gate, known, service));
-    let answers = tokio::select! {
-        () = state.shutdown().cancelled() => return Ok(false),
-        answers = join_all(answers) => answers,
-    };
-    for ((known, _), answer) in due.iter().zip(answers) {
-        asked.insert(known.id.clone(), now);
-        run::checked(state, session, &known.id, answer).await?;
-    }
-    Ok(true)
 }
 
 /// One question: `Ok` with what was answered if that is right.
-async fn probe(
-    gate: Option<&Arc<dyn Gate>>,
-    known: &Known,
-    service: &Service,
-) -> Result<String, String> {
+async fn probe(gate: Option<Arc<dyn Gate>>, origin: &str, asks: Readiness) -> Answer {
     let gate = gate.ok_or("there is no way to it yet")?;
-    let asks = &known.readiness;
     let patience = StdDuration::from_secs(asks.timeout_seconds.max(1).into());
     let question = Question {
         method: asks.method.parse().unwrap_or(http::Method::GET),
-        path: asks.path.clone(),
-        body: Bytes::from(asks.body.clone()),
+        path: asks.path,
+        body: Bytes::from(asks.body),
         patience,
     };
     let answer = tokio::time::timeout(
         patience + StdDuration::from_secs(1),
-        gate.probe(&service.origin, question),
+        gate.probe(origin, question),
     );
     let answer = answer
         .await

@@ -20,12 +20,20 @@ const ANSWERS_KEPT: Duration = Duration::days(7);
 ///
 /// If the database or the engine does not answer.
 pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
-    super::take_up(state, tasks).await?;
+    let taken_up = super::take_up(state, tasks).await;
+    sweep(state).await?;
+    // What the engine does not answer to must not keep the rest from being swept.
+    taken_up?;
     let now = state.now();
     let old = runs::forgettable(&mut *state.store().read().await?, now - RUNS_KEPT).await?;
     for run in old {
         forget(state, run).await?;
     }
+    Ok(())
+}
+
+async fn sweep(state: &State) -> Result<(), Error> {
+    let now = state.now();
     state
         .store()
         .write(move |conn| {

@@ -9,12 +9,16 @@ pub mod sweep;
 
 use super::{Error, State};
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio_util::task::TaskTracker;
 
 /// The truth is looked up so often even if nobody has said that it changed.
 const EVERY_SO_OFTEN: Duration = Duration::from_mins(1);
 /// A failed tick is tried again after so long.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
+
+/// The clock is looked at so often where something is due: it may be moved by hand.
+const CLOCK: Duration = Duration::from_millis(250);
 
 /// Takes up what an earlier process left, and then works until shutdown.
 pub async fn run(state: State, tasks: TaskTracker) {
@@ -43,15 +47,16 @@ pub async fn run(state: State, tasks: TaskTracker) {
         }
     });
     loop {
-        let wait = match scheduler::tick(&state, &tasks).await {
-            Ok(()) => EVERY_SO_OFTEN,
+        let (wait, due) = match scheduler::tick(&state, &tasks).await {
+            Ok(due) => (EVERY_SO_OFTEN, due),
             Err(error) => {
                 tracing::error!(%error, "scheduling failed");
-                AFTER_FAILURE
+                (AFTER_FAILURE, None)
             }
         };
         tokio::select! {
             () = state.0.work.notified() => {}
+            () = until(&state, due) => {}
             stop = pause(&state, wait) => if stop { return },
         }
     }
@@ -62,6 +67,16 @@ async fn take_up(state: &State, tasks: &TaskTracker) -> Result<usize, Error> {
     let adopted = observer::adopt(state, tasks).await?;
     apps::adopt(state, tasks).await?;
     Ok(adopted)
+}
+
+/// Waits until it is so late; for ever, if it need not be.
+async fn until(state: &State, due: Option<OffsetDateTime>) {
+    let Some(due) = due else {
+        return std::future::pending().await;
+    };
+    while state.now() < due {
+        tokio::time::sleep(CLOCK).await;
+    }
 }
 
 /// Waits; `true` if it is time to stop.

@@ -5,23 +5,29 @@
 //! it can die at any point and be begun again.
 use super::super::apps::run;
 use super::super::{Change, Error, State, lifecycle};
+use crate::domain::app::ServiceState;
 use crate::domain::id::JobId;
 use crate::domain::job;
 use crate::domain::spec::HOST_IMAGE;
 use crate::engine::{
-    self, Cursor, Engine, Handle, LogLine, Outcome, RunKey, RunSpec, Status, Stream,
+    self, Cursor, Engine, Event, Handle, LogLine, Outcome, RunKey, RunSpec, Status, Stream,
 };
+use crate::store::apps::services;
 use crate::store::jobs::logs::{self, Batch, NewLine};
 use crate::store::jobs::{self as table, Job, runs};
 use crate::store::{self};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 /// An engine that does not answer is asked again after so long.
 const RETRY: Duration = Duration::from_secs(2);
 /// The status is looked up so often, in case nobody said that it changed.
 const LOOK: Duration = Duration::from_secs(5);
+/// How much of an image has come is written down so often at most.
+const PIECES: Duration = Duration::from_secs(1);
 /// After a run's end its output is waited for so long.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
 /// The output of one run is written at most so often: what gathers meanwhile is
@@ -45,8 +51,9 @@ pub async fn adopt(state: &State, tasks: &TaskTracker) -> Result<usize, Error> {
     Ok(live.len())
 }
 
-/// Stops runs of this installation that its database has no word of: it must
-/// have been set back to an earlier state.
+/// Stops runs of this installation that its database has no word of, because it was
+/// set back to an earlier state, or that it holds to be over, because the engine had
+/// lost sight of them or had not said that it took them.
 async fn stop_strangers(state: &State) -> Result<(), Error> {
     let found = state
         .engine()
@@ -57,15 +64,16 @@ async fn stop_strangers(state: &State) -> Result<(), Error> {
         if matches!(run.status, Status::Ended(_)) {
             continue;
         }
-        let known = match run.key.run.parse::<JobId>() {
+        let wanted = match run.key.run.parse::<JobId>() {
             Ok(id) => {
                 let mut conn = state.store().read().await?;
-                runs::find(&mut conn, id, run.key.attempt).await?.is_some()
+                let known = runs::find(&mut conn, id, run.key.attempt).await?;
+                known.is_some_and(|run| run.live)
             }
             Err(_) => false,
         };
-        if !known {
-            tracing::warn!(run = %run.key, "an unknown run is stopped");
+        if !wanted {
+            tracing::warn!(run = %run.key, "a run that nobody wants is stopped");
             if let Err(error) = state.engine().stop(&run.handle).await {
                 tracing::warn!(%error, run = %run.key, "it could not be stopped");
             }
@@ -124,6 +132,17 @@ pub(in crate::orchestrator) async fn stop_run(state: &State, job: &Job) -> Resul
     Ok(())
 }
 
+/// Whether the engine says that the job's run has ended; whoever looks after it will
+/// note that.
+pub(super) async fn has_ended(state: &State, job: &Job) -> Result<bool, Error> {
+    let run = runs::find(&mut *state.store().read().await?, job.id, job.attempt).await?;
+    let Some(handle) = run.and_then(|run| run.handle) else {
+        return Ok(false);
+    };
+    let status = state.engine().status(&Handle(handle)).await;
+    Ok(matches!(status, Ok(Status::Ended(_))))
+}
+
 /// From submission to the end. Returns when there is nothing left to do.
 async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Error> {
     let Some(job) = mine(state, id, attempt).await? else {
@@ -145,6 +164,8 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
     let mut output = engine.logs(&handle, Cursor(cursor.clone()), true);
     let mut reading = true;
     let mut started = false;
+    let mut alive = job.updated_at;
+    let mut noted: Option<Instant> = None;
     let mut end = None;
     let mut status = engine.status(&handle).await;
     let pulls = job.spec.image != HOST_IMAGE;
@@ -152,14 +173,25 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
         run::handed_over(state, &job).await?;
     }
     loop {
+        if matches!(status, Ok(Status::Running { .. })) {
+            alive = state.now();
+        }
+        let mut owed = false;
         match &status {
             Ok(Status::Preparing { done, total, .. }) if pulls => {
-                let step = match total {
-                    Some(total) if done >= total => job::Phase::Starting,
-                    _ => job::Phase::PullingImage,
-                };
-                run::pulled(state, &job, *done, *total).await?;
-                lifecycle::preparing(state, id, step).await?;
+                let whole = total.is_some_and(|total| *done >= total);
+                // An engine may count every piece; nobody reads so fast.
+                owed = !whole && noted.is_some_and(|at| at.elapsed() < PIECES);
+                if !owed {
+                    let step = if whole {
+                        job::Phase::Starting
+                    } else {
+                        job::Phase::PullingImage
+                    };
+                    run::pulled(state, &job, *done, *total).await?;
+                    lifecycle::preparing(state, id, step).await?;
+                    noted = Some(Instant::now());
+                }
             }
             Ok(Status::Running { since, .. }) if !started => {
                 lifecycle::started(state, id, *since).await?;
@@ -171,11 +203,15 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
             Ok(_) | Err(engine::Error::Unavailable(_)) => {}
             Err(error) => {
                 let why = format!("the engine has no word of it ({error})");
-                end = Some(lost(state, why));
+                end = Some(engine::End {
+                    outcome: Outcome::Lost(why),
+                    started: None,
+                    ended: alive,
+                });
                 reading = false;
             }
         }
-        if let Some(end) = end.take() {
+        if let Some(mut end) = end.take() {
             if reading {
                 let rest = drain(state, (id, attempt), &mut cursor, &mut output);
                 match tokio::time::timeout(OUTPUT_PATIENCE, rest).await {
@@ -184,6 +220,9 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
                         tracing::warn!(job = %id, "its output did not end; the rest is left out");
                     }
                 }
+            }
+            if matches!(end.outcome, Outcome::Lost(_)) {
+                end.ended = last_seen(state, &job, end.ended).await?;
             }
             lifecycle::finish(state, id, end).await?;
             return Ok(());
@@ -207,9 +246,10 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
             event = events.next() => match event {
                 Some(event) if event.handle == handle => status = Ok(event.status),
                 Some(_) => {}
-                None => status = engine.status(&handle).await,
+                // It does not say anything any more: it is asked, now and then.
+                None => events = stream::pending().boxed(),
             },
-            () = tokio::time::sleep(LOOK) => {
+            () = tokio::time::sleep(if owed { PIECES } else { LOOK }) => {
                 if stopping(state, id, attempt).await? {
                     stop(state, id, handle.0.clone()).await;
                 }
@@ -259,43 +299,82 @@ async fn submitted(
         run: id.to_string(),
         attempt,
     };
+    if job.state.phase() == Some(job::Phase::Stopping) {
+        // Nothing is begun only to be stopped.
+        match taken(engine, &key).await? {
+            None => return over(state, id, Outcome::Stopped).await,
+            // Told to stop before it is begun, it ends at once: then its end is known.
+            Some(Event {
+                handle,
+                status: Status::Unknown { .. },
+                ..
+            }) => {
+                stop(state, id, handle.0).await;
+            }
+            Some(run) => return handed_over(state, (id, attempt), run.handle).await,
+        }
+    }
     let mut spec = spec(state, job);
     run::equip(state, job, &mut spec).await?;
     match engine.submit(&key, &spec).await {
-        Ok(handle) => {
-            let text = handle.0.clone();
-            state
-                .store()
-                .write(move |conn| {
-                    Box::pin(async move { runs::submitted(conn, id, attempt, &text).await })
-                })
-                .await?;
-            Ok(Some(handle))
-        }
+        Ok(handle) => handed_over(state, (id, attempt), handle).await,
         Err(engine::Error::Unavailable(why)) => {
-            let said = format!("The machine did not answer: {why}.");
+            // It may have taken it all the same.
+            let unsure = match taken(engine, &key).await? {
+                None => false,
+                Some(Event {
+                    handle,
+                    status: Status::Unknown { .. },
+                    ..
+                }) => {
+                    stop(state, id, handle.0).await;
+                    true
+                }
+                Some(run) => return handed_over(state, (id, attempt), run.handle).await,
+            };
+            let said = format!("The machine did not take it: {why}.");
             match lifecycle::give_back(state, id, said).await? {
                 Some(_) => Ok(None),
-                // It is to stop, and the machine may have taken it.
-                None => Err(Error::Unavailable(why)),
+                // It has been asked to stop meanwhile.
+                None if unsure => Err(Error::Unavailable(why)),
+                None => over(state, id, Outcome::Stopped).await,
             }
         }
-        Err(error) => {
-            let now = state.now();
-            let outcome = Outcome::Refused(error.to_string());
-            lifecycle::finish(
-                state,
-                id,
-                engine::End {
-                    outcome,
-                    started: None,
-                    ended: now,
-                },
-            )
-            .await?;
-            Ok(None)
-        }
+        Err(engine::Error::NoImage(why)) => over(state, id, Outcome::NoImage(why)).await,
+        Err(error) => over(state, id, Outcome::Refused(error.to_string())).await,
     }
+}
+
+/// Finds the run with this key in the engine, if that has it.
+async fn taken(engine: &std::sync::Arc<dyn Engine>, key: &RunKey) -> Result<Option<Event>, Error> {
+    let all = engine.list().await;
+    let all = all.map_err(|error| Error::Unavailable(error.to_string()))?;
+    Ok(all.into_iter().find(|run| run.key == *key))
+}
+
+/// Notes what the engine calls the run.
+async fn handed_over(
+    state: &State,
+    (id, attempt): (JobId, u32),
+    handle: Handle,
+) -> Result<Option<Handle>, Error> {
+    let text = handle.0.clone();
+    state
+        .store()
+        .write(move |conn| Box::pin(async move { runs::submitted(conn, id, attempt, &text).await }))
+        .await?;
+    Ok(Some(handle))
+}
+
+/// Notes the end of a run that never was: there is nothing to look after.
+async fn over(state: &State, id: JobId, outcome: Outcome) -> Result<Option<Handle>, Error> {
+    let end = engine::End {
+        outcome,
+        started: None,
+        ended: state.now(),
+    };
+    lifecycle::finish(state, id, end).await?;
+    Ok(None)
 }
 
 fn spec(state: &State, job: &Job) -> RunSpec {
@@ -330,12 +409,27 @@ pub(in crate::orchestrator) fn bytes(gigabytes: f64) -> u64 {
     (gigabytes * 1e9) as u64
 }
 
-fn lost(state: &State, why: String) -> engine::End {
-    engine::End {
-        outcome: Outcome::Lost(why),
-        started: None,
-        ended: state.now(),
-    }
+/// When a run that is lost last showed that it was alive: as the engine says, or later
+/// by what it printed or by an answer of the app that it was. What comes after that is
+/// not paid for.
+async fn last_seen(
+    state: &State,
+    job: &Job,
+    engine: OffsetDateTime,
+) -> Result<OffsetDateTime, Error> {
+    let mut conn = state.store().read().await?;
+    let printed = logs::tail(&mut conn, job.id, 1, "").await?;
+    let printed = printed.last().map(|line| line.at);
+    let answered = match job.spec.app {
+        Some(app) => services::of(&mut conn, app).await?,
+        None => Vec::new(),
+    };
+    let answered = answered
+        .into_iter()
+        .filter(|service| service.state == ServiceState::Ready)
+        .filter_map(|service| service.checked_at);
+    let last = answered.chain(printed).chain([engine]).max();
+    Ok(last.unwrap_or(engine).min(state.now()))
 }
 
 /// Keeps what is left of the output. If the database cannot take it, the run has

@@ -4,23 +4,32 @@ use super::{apps, observer};
 use crate::domain::routing;
 use crate::domain::routing::{Check, Snapshot};
 use crate::domain::spec::JobSpec;
-use crate::store::jobs::queries;
+use crate::store::jobs::{Job, queries};
+use time::OffsetDateTime;
 use tokio_util::task::TaskTracker;
 
 /// Jobs looked at in one go; the rest wait for the next.
 const LOOKED_AT: i64 = 200;
 
-/// Places every job that a free slot fits.
+/// Places every job that a free slot fits. A job that its engine has just refused
+/// to take is left alone for a while; the answer is when the first of those is due.
 ///
 /// # Errors
 ///
 /// If the database or the engine does not answer; nothing is lost then.
-pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
+pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<Option<OffsetDateTime>, Error> {
     let mut conn = state.store().read().await?;
     let queue = queries::queue(&mut conn, LOOKED_AT).await?;
     drop(conn);
+    let now = state.now();
+    let later = |job: &Job| job.next_try().filter(|at| *at > now);
+    let due = queue.iter().filter_map(later).min();
+    let queue: Vec<Job> = queue
+        .into_iter()
+        .filter(|job| later(job).is_none())
+        .collect();
     if queue.is_empty() {
-        return Ok(());
+        return Ok(due);
     }
     let nodes = estimates::nodes(state).await?;
     let mut conn = state.store().read().await?;
@@ -50,7 +59,7 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
             }
         }
     }
-    Ok(())
+    Ok(due)
 }
 
 /// Why the job can never run on these machines; without any, that is not known.

@@ -32,6 +32,8 @@ pub struct AppSession {
     pub created_at: OffsetDateTime,
     pub reserved_at: Option<OffsetDateTime>,
     pub image_at: Option<OffsetDateTime>,
+    /// When there was no image left to wait for.
+    pub starting_at: Option<OffsetDateTime>,
     /// When the app's process was executing.
     pub started_at: Option<OffsetDateTime>,
     pub ready_at: Option<OffsetDateTime>,
@@ -108,8 +110,8 @@ pub async fn update(
              version = version + 1, last_event = $4, reserved_at = $5, image_at = $6,
              started_at = $7, ready_at = $8, stopping_at = $9, ended_at = $10,
              image_done = $11, image_total = $12, stops_at = $13, end_code = $14,
-             end_reason = $15, failed_step = $16, ended = $17
-         WHERE id = $18 AND version = $19",
+             end_reason = $15, failed_step = $16, ended = $17, starting_at = $18
+         WHERE id = $19 AND version = $20",
     )
     .bind(session.phase.name())
     .bind(micros(session.phase_since))
@@ -128,6 +130,7 @@ pub async fn update(
     .bind(&session.end_reason)
     .bind(&session.failed_step)
     .bind(i16::from(session.phase.ended()))
+    .bind(session.starting_at.map(micros))
     .bind(session.id.to_string())
     .bind(session.version)
     .execute(&mut *conn)

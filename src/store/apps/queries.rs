@@ -4,7 +4,7 @@ use super::row::Row;
 use crate::clock::{from_micros, micros};
 use crate::domain::app::Phase;
 use crate::domain::id::{AppSessionId, WorkspaceId};
-use crate::store::{Conn, Error};
+use crate::store::{Conn, Error, corrupt};
 use time::OffsetDateTime;
 
 /// Which sessions a list shows.
@@ -49,14 +49,16 @@ pub async fn page(
     rows.into_iter().map(AppSession::try_from).collect()
 }
 
-/// Every session that has not ended, oldest first.
-pub async fn live(conn: &mut Conn) -> Result<Vec<AppSession>, Error> {
-    let rows = sqlx::query_as::<_, Row>(
-        "SELECT * FROM app_sessions WHERE ended = 0 ORDER BY created_at, id",
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(AppSession::try_from).collect()
+/// Every session that has not ended, oldest first: only which they are, so that one
+/// that cannot be read is in nobody's way.
+pub async fn live(conn: &mut Conn) -> Result<Vec<AppSessionId>, Error> {
+    let rows: Vec<(String,)> =
+        sqlx::query_as("SELECT id FROM app_sessions WHERE ended = 0 ORDER BY created_at, id")
+            .fetch_all(conn)
+            .await?;
+    rows.into_iter()
+        .map(|(id,)| id.parse().map_err(|_| corrupt("app_sessions", &id, "id")))
+        .collect()
 }
 
 /// The workspace's session of this template that has not ended.
@@ -121,18 +123,19 @@ pub struct Sample {
     pub created: OffsetDateTime,
     pub reserved: Option<OffsetDateTime>,
     pub image: Option<OffsetDateTime>,
+    pub starting: Option<OffsetDateTime>,
     pub started: Option<OffsetDateTime>,
     pub ready: OffsetDateTime,
 }
 
 /// The statement behind what is usual, for the test that looks at its plan.
 pub const SAMPLES: &str =
-    "SELECT created_at, reserved_at, image_at, started_at, ready_at FROM app_sessions
+    "SELECT created_at, reserved_at, image_at, starting_at, started_at, ready_at FROM app_sessions
      WHERE template = $1 AND ready_at IS NOT NULL ORDER BY ready_at DESC LIMIT $2";
 
 /// The newest launches of a template, everyone's, that became ready.
 pub async fn samples(conn: &mut Conn, template: &str, limit: i64) -> Result<Vec<Sample>, Error> {
-    type Columns = (i64, Option<i64>, Option<i64>, Option<i64>, i64);
+    type Columns = (i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, i64);
     let rows = sqlx::query_as::<_, Columns>(SAMPLES)
         .bind(template)
         .bind(limit)
@@ -140,12 +143,15 @@ pub async fn samples(conn: &mut Conn, template: &str, limit: i64) -> Result<Vec<
         .await?;
     Ok(rows
         .into_iter()
-        .map(|(created, reserved, image, started, ready)| Sample {
-            created: from_micros(created),
-            reserved: reserved.map(from_micros),
-            image: image.map(from_micros),
-            started: started.map(from_micros),
-            ready: from_micros(ready),
-        })
+        .map(
+            |(created, reserved, image, starting, started, ready)| Sample {
+                created: from_micros(created),
+                reserved: reserved.map(from_micros),
+                image: image.map(from_micros),
+                starting: starting.map(from_micros),
+                started: started.map(from_micros),
+                ready: from_micros(ready),
+            },
+        )
         .collect())
 }

@@ -40,12 +40,12 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Writes what the last check found.
+/// Writes what the last check found, unless the session has ended meanwhile.
 pub async fn update(conn: &mut Conn, service: &Service) -> Result<(), Error> {
     sqlx::query(
         "UPDATE app_services SET state = $1, passed = $2, checked_at = $3, outcome = $4,
              ready_at = $5
-         WHERE session = $6 AND service = $7",
+         WHERE session = $6 AND service = $7 AND state <> 'stopped'",
     )
     .bind(service.state.name())
     .bind(i64::from(service.passed))

@@ -9,7 +9,7 @@ use super::{Conn, Error};
 use crate::clock::micros;
 use crate::domain::estimate::Quote;
 use crate::domain::id::{AccountId, JobId, WorkspaceId};
-use crate::domain::job::{Failure, Outcome, State};
+use crate::domain::job::{Failure, Outcome, State, pause_after};
 use crate::domain::money::Usd;
 use crate::domain::spec::JobSpec;
 use events::NewEvent;
@@ -62,6 +62,14 @@ impl Job {
         } else {
             self.state.since()
         }
+    }
+
+    /// When it is offered to an engine again, if it waits because one has not taken it.
+    #[must_use]
+    pub fn next_try(&self) -> Option<OffsetDateTime> {
+        let refusals = self.attempt.saturating_sub(1);
+        (self.state == State::Queued && refusals > 0)
+            .then(|| self.phase_since + pause_after(refusals))
     }
 
     /// The exit code of its command, if that is known.

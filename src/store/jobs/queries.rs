@@ -155,23 +155,34 @@ pub async fn these(conn: &mut Conn, ids: &[JobId]) -> Result<Vec<Job>, Error> {
 pub const QUEUE: &str =
     "SELECT * FROM jobs WHERE status = 'queued' ORDER BY queued_at, id LIMIT $1";
 
-/// Jobs that wait for capacity, whosever they are, in the order of their turn.
+/// Jobs that wait for capacity, whosever they are, in the order of their turn. Those
+/// that cannot be read are left out.
 pub async fn queue(conn: &mut Conn, limit: i64) -> Result<Vec<Job>, Error> {
     let rows = sqlx::query_as::<_, Row>(QUEUE)
         .bind(limit)
         .fetch_all(conn)
         .await?;
-    rows.into_iter().map(Job::try_from).collect()
+    Ok(readable(rows))
 }
 
-/// Jobs that are on a node, whosever they are.
+/// One job that makes no sense must not stand still everyone's.
+fn readable(rows: Vec<Row>) -> Vec<Job> {
+    let jobs = rows.into_iter().map(Job::try_from);
+    jobs.filter_map(|job| {
+        job.inspect_err(|error| tracing::error!(%error, "a job is left out"))
+            .ok()
+    })
+    .collect()
+}
+
+/// Jobs that are on a node, whosever they are. Those that cannot be read are left out.
 pub async fn placed(conn: &mut Conn) -> Result<Vec<Job>, Error> {
     let rows = sqlx::query_as::<_, Row>(
         "SELECT * FROM jobs WHERE status IN ('assigned', 'running') ORDER BY queued_at, id",
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(Job::try_from).collect()
+    Ok(readable(rows))
 }
 
 /// How many jobs wait in front of this one.

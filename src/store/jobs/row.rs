@@ -139,6 +139,7 @@ impl Row {
             Some("OUT_OF_MEMORY") => Ok(Failure::OutOfMemory),
             Some("TIME_LIMIT") => Ok(Failure::TimeLimit),
             Some("NODE_LOST") => Ok(Failure::Lost(why())),
+            Some("IMAGE_UNAVAILABLE") => Ok(Failure::NoImage(why())),
             Some("START_FAILED") => Ok(Failure::NotStarted(why())),
             _ => Err(self.wrong("failed without a reason")),
         }

@@ -12,6 +12,8 @@ pub struct Run {
     pub handle: Option<String>,
     /// Where reading its output goes on.
     pub log_cursor: String,
+    /// Whether it occupies a slot: it has neither ended nor been given up.
+    pub live: bool,
 }
 
 /// Says that the engine is about to be asked.
@@ -88,7 +90,7 @@ pub async fn forgotten(conn: &mut Conn, job: JobId, attempt: u32) -> Result<(), 
 /// Runs that occupy a slot.
 pub async fn live(conn: &mut Conn) -> Result<Vec<Run>, Error> {
     let rows = sqlx::query_as::<_, Row>(
-        "SELECT job, attempt, handle, log_cursor FROM runs
+        "SELECT job, attempt, handle, log_cursor, state FROM runs
          WHERE state IN ('intent', 'submitted') ORDER BY created_at",
     )
     .fetch_all(conn)
@@ -99,7 +101,7 @@ pub async fn live(conn: &mut Conn) -> Result<Vec<Run>, Error> {
 /// Runs that ended before `before` and are still in the engine.
 pub async fn forgettable(conn: &mut Conn, before: OffsetDateTime) -> Result<Vec<Run>, Error> {
     let rows = sqlx::query_as::<_, Row>(
-        "SELECT job, attempt, handle, log_cursor FROM runs
+        "SELECT job, attempt, handle, log_cursor, state FROM runs
          WHERE state = 'ended' AND ended_at < $1 ORDER BY ended_at LIMIT 100",
     )
     .bind(micros(before))
@@ -110,7 +112,7 @@ pub async fn forgettable(conn: &mut Conn, before: OffsetDateTime) -> Result<Vec<
 
 pub async fn find(conn: &mut Conn, job: JobId, attempt: u32) -> Result<Option<Run>, Error> {
     let row = sqlx::query_as::<_, Row>(
-        "SELECT job, attempt, handle, log_cursor FROM runs WHERE job = $1 AND attempt = $2",
+        "SELECT job, attempt, handle, log_cursor, state FROM runs WHERE job = $1 AND attempt = $2",
     )
     .bind(job.to_string())
     .bind(i64::from(attempt))
@@ -125,6 +127,7 @@ struct Row {
     attempt: i64,
     handle: Option<String>,
     log_cursor: String,
+    state: String,
 }
 
 impl TryFrom<Row> for Run {
@@ -140,6 +143,7 @@ impl TryFrom<Row> for Run {
                 .map_err(|_| corrupt("runs", &row.job, "attempt"))?,
             handle: row.handle,
             log_cursor: row.log_cursor,
+            live: matches!(row.state.as_str(), "intent" | "submitted"),
         })
     }
 }

@@ -194,6 +194,7 @@ fn next_after(code: &str, retryable: bool) -> &'static str {
     match code {
         "TIME_LIMIT" => "“Run again” brings its settings back: the time limit is under Resources.",
         "OUT_OF_MEMORY" => "“Run again” brings its settings back: memory is under Resources.",
+        "IMAGE_UNAVAILABLE" => "Check the image's name and tag, then run it again.",
         "START_FAILED" => "Check the image and the command, then run it again.",
         _ if retryable => "This was not the job's fault: running it again may well work.",
         _ => "Read the output below, change the job and run it again.",

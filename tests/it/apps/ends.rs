@@ -175,6 +175,49 @@ async fn its_hours_are_over() {
     assert_eq!(warnings.count(), 2, "{kinds:?}");
 }
 
+/// Whatever happens to an app that is being stopped, it was stopped for the first
+/// reason.
+#[tokio::test]
+async fn its_hours_are_over_while_it_is_being_stopped() {
+    let stage = Stage::start().await;
+    *stage.machine.obeys.lock().unwrap() = false;
+    let id = stage.launch("desk", json!({"max_hours": 1})).await;
+    stage.bring_up(&id).await;
+    stage.pass(3_000);
+    let path = format!("/v1/app-sessions/{id}/stop");
+    stage.post(&path, json!({})).await;
+    let stops = || *stage.machine.stops.lock().unwrap();
+    let asked = stops();
+    stage.pass(3_000);
+    let again = async || (stops() > asked).then_some(());
+    crate::grid::eventually("its being asked again", again).await;
+    let stopping = stage.session(&id).await;
+    assert_eq!(stopping["status"], "stopping");
+    assert_eq!(stopping["cost_usd"], 0.12, "no more than is set aside");
+    stage.machine.ends(Outcome::Signaled(9), None).await;
+    let end = stage.ended(&id).await;
+    let last = "Ended: It was stopped on request. It cost $0.12.";
+    assert_end(&end, ["ended", "stopped", ""], 120_000, last);
+    stage.script.says("/desk", Ok((503, "")));
+
+    // The other way round.
+    let id = stage.launch("desk", json!({"max_hours": 1})).await;
+    stage.bring_up(&id).await;
+    stage.pass(3_600);
+    stage.phase(&id, "stopping").await;
+    let path = format!("/v1/app-sessions/{id}/stop");
+    let again = stage.post(&path, json!({"reason": "enough"})).await;
+    assert_eq!(again.body["status"], "stopping");
+    assert_eq!(again.body["status_message"], "Stopping. Its 1 h were over.");
+    stage.machine.ends(Outcome::Stopped, None).await;
+    let end = stage.ended(&id).await;
+    let last = "Expired: Its 1 h were over. It cost $0.12.";
+    assert_end(&end, ["expired", "time_limit", ""], 120_000, last);
+    let kinds = stage.kinds(&id).await;
+    let stopping = kinds.iter().filter(|kind| *kind == "app.stopping");
+    assert_eq!(stopping.count(), 1, "{kinds:?}");
+}
+
 #[tokio::test]
 async fn its_money_is_used_up() {
     let stage = Stage::start().await;
@@ -267,24 +310,6 @@ async fn cancelling_its_job_stops_it() {
     let end = stage.ended(&id).await;
     let last = "Ended: enough. It cost $0.01.";
     assert_end(&end, ["ended", "stopped", ""], 10_000, last);
-}
-
-#[tokio::test]
-async fn a_machine_that_does_not_take_it_is_asked_again() {
-    let stage = Stage::start().await;
-    *stage.machine.away.lock().unwrap() = true;
-    let id = stage.launch("desk", json!({})).await;
-    let back = async || {
-        let kinds = stage.kinds(&id).await;
-        kinds
-            .iter()
-            .any(|kind| kind == "app.requeued")
-            .then_some(())
-    };
-    crate::grid::eventually("its return to the queue", back).await;
-    *stage.machine.away.lock().unwrap() = false;
-    let running = stage.bring_up(&id).await;
-    assert_eq!(running["cost_usd"], 0.0);
 }
 
 #[tokio::test]

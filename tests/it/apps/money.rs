@@ -1,6 +1,7 @@
 //! What is set aside, charged and given back.
 use super::stage::Stage;
 use junglegrid::domain::money::Usd;
+use junglegrid::orchestrator::Config;
 use serde_json::{Value, json};
 
 async fn priced(stage: &Stage, id: &str, minutes: u32) -> Value {
@@ -114,6 +115,65 @@ async fn an_extension_is_priced_first_and_paid_from_its_own_hold() {
     assert_eq!(stage.wallet().await, (4_770_000, 0, 230_000));
     let late = stage.post(&path, json!({"minutes": 60})).await;
     assert_eq!(late.text("/code"), "NOT_RUNNING");
+}
+
+#[tokio::test]
+async fn an_extension_that_two_tabs_have_priced_is_made_once() {
+    // Where an hour costs nothing, no money tells the two apart.
+    let usual: fn(&mut Config) = |_| {};
+    let free: fn(&mut Config) = |config| config.hourly_rate = Usd::ZERO;
+    for (change, rate) in [(usual, 120_000), (free, 0)] {
+        let stage = Stage::with(change).await;
+        let id = stage.launch("desk", json!({"max_hours": 1})).await;
+        stage.bring_up(&id).await;
+        let held = stage.wallet().await.1;
+        let (one, two) = (priced(&stage, &id, 60).await, priced(&stage, &id, 60).await);
+        assert_ne!(one["estimate_id"], two["estimate_id"]);
+        let (left, right) = futures_util::future::join(
+            acknowledged(&stage, &id, &one),
+            acknowledged(&stage, &id, &two),
+        )
+        .await;
+        let mut statuses = [left.status.as_u16(), right.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409], "{:?} {:?}", left.body, right.body);
+        let (made, seen, late) = if left.status == 200 {
+            (left, one, right)
+        } else {
+            (right, two, left)
+        };
+        assert_eq!(late.text("/code"), "ESTIMATE_OUTDATED");
+        assert_eq!(made.text("/stops_at"), "2026-11-23T14:00:04Z");
+        assert_eq!(stage.session(&id).await["stops_at"], "2026-11-23T14:00:04Z");
+        assert_eq!(stage.wallet().await.1, held + rate);
+
+        // The one that was made says so however often it is asked for.
+        let (left, right) = futures_util::future::join(
+            acknowledged(&stage, &id, &seen),
+            acknowledged(&stage, &id, &seen),
+        )
+        .await;
+        for again in [left, right] {
+            assert_eq!(again.status, 200, "{:?}", again.body);
+            assert_eq!(again.body["applied"], true);
+            assert_eq!(again.text("/stops_at"), "2026-11-23T14:00:04Z");
+        }
+        let new = priced(&stage, &id, 60).await;
+        assert_eq!(new["stops_at"], "2026-11-23T15:00:04Z");
+        // The same click twice, at the same moment.
+        let (left, right) = futures_util::future::join(
+            acknowledged(&stage, &id, &new),
+            acknowledged(&stage, &id, &new),
+        )
+        .await;
+        assert_eq!((left.status.as_u16(), right.status.as_u16()), (200, 200));
+        assert_eq!(left.text("/stops_at"), right.text("/stops_at"));
+        assert_eq!(stage.session(&id).await["stops_at"], "2026-11-23T15:00:04Z");
+        assert_eq!(stage.wallet().await.1, held + 2 * rate);
+        let kinds = stage.kinds(&id).await;
+        let made = kinds.iter().filter(|kind| *kind == "app.extended");
+        assert_eq!(made.count(), 2, "{kinds:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,26 +1,18 @@
-//! A machine and a way to its apps that do what a test tells them to, and the
-//! orchestrator in front of them, which a test can kill.
+//! The orchestrator in front of a machine and a way to its apps, which a test can kill.
+use super::machine::Machine;
+use super::script::Script;
 use crate::grid::{WELCOME, eventually, micros};
 use crate::harness::{Answer, TestApi};
 use axum::body::Body;
-use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::{Method, Request};
 use junglegrid::clock::Clock;
-use junglegrid::engine::{
-    self, Cursor, End, Engine, Error, Event, Handle, LogLine, Node, Outcome, Protection, RunKey,
-    RunSpec, Status,
-};
-use junglegrid::orchestrator::apps::{self, Catalogue, Gate, Question};
+use junglegrid::engine::Engine;
+use junglegrid::orchestrator::apps::Catalogue;
 use junglegrid::orchestrator::{Config, workers};
 use junglegrid::store::{Store, ledger};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use time::OffsetDateTime;
+use std::sync::Arc;
 use time::macros::datetime;
-use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 
 /// An app of this machine's own system, with a second service and files to keep.
@@ -59,7 +51,7 @@ readiness = { path = "/desk", body_contains = "ready" }
 id = "clock"
 label = "Clock"
 port = 8001
-readiness = { path = "/clock" }
+readiness = { path = "/clock", timeout_seconds = 60 }
 
 [[env]]
 name = "DESK_SECRET"
@@ -102,241 +94,6 @@ primary = true
 readiness = { path = "/desk" }
 "#;
 
-/// One machine.
-#[derive(Debug)]
-pub(crate) struct Machine {
-    clock: Clock,
-    runs: Mutex<BTreeMap<String, (Status, RunSpec)>>,
-    changes: broadcast::Sender<Event>,
-    pub(crate) pulls: Mutex<bool>,
-    pub(crate) away: Mutex<bool>,
-    /// Whether a run ends when it is asked to.
-    pub(crate) obeys: Mutex<bool>,
-    /// How often a run has been asked to stop.
-    pub(crate) stops: Mutex<u32>,
-}
-
-impl Machine {
-    fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            runs: Mutex::default(),
-            changes: broadcast::Sender::new(64),
-            pulls: Mutex::new(false),
-            away: Mutex::new(false),
-            obeys: Mutex::new(true),
-            stops: Mutex::new(0),
-        }
-    }
-
-    fn set(&self, handle: &str, status: Status) {
-        let mut runs = self.runs.lock().unwrap();
-        let run = runs.get_mut(handle).unwrap();
-        if matches!(run.0, Status::Ended(_)) {
-            return;
-        }
-        run.0 = status.clone();
-        drop(runs);
-        let _ = self.changes.send(Event {
-            key: RunKey {
-                instance: "test".into(),
-                run: handle.into(),
-                attempt: 1,
-            },
-            handle: Handle(handle.into()),
-            status,
-        });
-    }
-
-    /// How the run that has not ended was asked for.
-    pub(crate) fn asked_for(&self) -> Option<RunSpec> {
-        let runs = self.runs.lock().unwrap();
-        let mut live = runs.values().filter(|run| is_live(run));
-        live.next().map(|(_, spec)| spec.clone())
-    }
-
-    fn live(&self) -> Option<String> {
-        let runs = self.runs.lock().unwrap();
-        let mut live = runs.iter().filter(|(_, run)| is_live(run));
-        live.next().map(|(handle, _)| handle.clone())
-    }
-
-    async fn now(&self, status: Status) {
-        let handle = eventually("a run", async || self.live()).await;
-        self.set(&handle, status);
-    }
-
-    pub(crate) async fn pulls(&self, done: u64, total: u64) {
-        let status = Status::Preparing {
-            what: "image".into(),
-            done,
-            total: Some(total),
-        };
-        self.now(status).await;
-    }
-
-    pub(crate) async fn runs(&self) {
-        let since = self.clock.now();
-        let node = "stage".into();
-        self.now(Status::Running { node, since }).await;
-    }
-
-    /// The run ends like this; `None` if it never started.
-    pub(crate) async fn ends(&self, outcome: Outcome, started: Option<OffsetDateTime>) {
-        let ended = self.clock.now();
-        self.now(Status::Ended(End {
-            outcome,
-            started,
-            ended,
-        }))
-        .await;
-    }
-
-    fn answers(&self) -> engine::Result<()> {
-        if *self.away.lock().unwrap() {
-            return Err(Error::Unavailable("it is away".into()));
-        }
-        Ok(())
-    }
-}
-
-fn is_live((status, _): &(Status, RunSpec)) -> bool {
-    !matches!(status, Status::Ended(_))
-}
-
-#[async_trait::async_trait]
-impl Engine for Machine {
-    fn name(&self) -> &'static str {
-        "stage"
-    }
-    fn pulls_images(&self) -> bool {
-        *self.pulls.lock().unwrap()
-    }
-    async fn nodes(&self) -> engine::Result<Vec<Node>> {
-        let real = |name| Protection {
-            name,
-            active: true,
-            detail: String::new(),
-        };
-        Ok(vec![Node {
-            name: "stage".into(),
-            up: true,
-            cpus: 4,
-            memory_bytes: 8_000_000_000,
-            gpus: Vec::new(),
-            protections: vec![real("private ports")],
-        }])
-    }
-    async fn submit(&self, key: &RunKey, spec: &RunSpec) -> engine::Result<Handle> {
-        self.answers()?;
-        let handle = format!("{}/{}", key.run, key.attempt);
-        let mut runs = self.runs.lock().unwrap();
-        let waits = Status::Queued {
-            reason: String::new(),
-        };
-        runs.entry(handle.clone())
-            .or_insert_with(|| (waits, spec.clone()));
-        Ok(Handle(handle))
-    }
-    async fn status(&self, handle: &Handle) -> engine::Result<Status> {
-        let runs = self.runs.lock().unwrap();
-        let run = runs.get(&handle.0).ok_or(Error::NotFound)?;
-        Ok(run.0.clone())
-    }
-    fn events(&self) -> BoxStream<'static, Event> {
-        let changes = self.changes.subscribe();
-        stream::unfold(changes, |mut changes| async {
-            Some((changes.recv().await.ok()?, changes))
-        })
-        .boxed()
-    }
-    async fn list(&self) -> engine::Result<Vec<Event>> {
-        Ok(Vec::new())
-    }
-    fn logs(
-        &self,
-        _: &Handle,
-        _: Cursor,
-        _: bool,
-    ) -> BoxStream<'static, engine::Result<Vec<LogLine>>> {
-        stream::empty().boxed()
-    }
-    async fn stop(&self, handle: &Handle) -> engine::Result<()> {
-        *self.stops.lock().unwrap() += 1;
-        if *self.obeys.lock().unwrap() {
-            let started = {
-                let runs = self.runs.lock().unwrap();
-                match runs.get(&handle.0) {
-                    Some((Status::Running { since, .. }, _)) => Some(*since),
-                    _ => None,
-                }
-            };
-            let end = End {
-                outcome: Outcome::Stopped,
-                started,
-                ended: self.clock.now(),
-            };
-            self.set(&handle.0, Status::Ended(end));
-        }
-        Ok(())
-    }
-    async fn connect(&self, _: &Handle, _: u16) -> engine::Result<Box<dyn engine::Connection>> {
-        Err(Error::NotFound)
-    }
-    fn workspace(&self, _: &Handle) -> Option<PathBuf> {
-        None
-    }
-    async fn forget(&self, _: &Handle) -> engine::Result<()> {
-        Ok(())
-    }
-}
-
-/// Status and body, or why there is no answer.
-type Said = Result<(u16, &'static str), String>;
-
-/// What services answer, by the path that they are asked for.
-#[derive(Debug, Default)]
-pub(crate) struct Script {
-    answers: Mutex<BTreeMap<String, Said>>,
-    asked: Mutex<BTreeMap<String, u32>>,
-    origins: Mutex<BTreeMap<String, String>>,
-}
-
-impl Script {
-    pub(crate) fn says(&self, path: &str, answer: Result<(u16, &'static str), &str>) {
-        let answer = answer.map_err(str::to_owned);
-        self.answers.lock().unwrap().insert(path.into(), answer);
-    }
-
-    pub(crate) fn asked(&self, path: &str) -> u32 {
-        self.asked.lock().unwrap().get(path).copied().unwrap_or(0)
-    }
-
-    /// The origin under which a service was asked last.
-    pub(crate) fn origin(&self, path: &str) -> String {
-        self.origins.lock().unwrap()[path].clone()
-    }
-}
-
-#[async_trait::async_trait]
-impl Gate for Script {
-    async fn probe(&self, origin: &str, question: Question) -> Result<apps::Answer, String> {
-        let path = question.path;
-        self.origins
-            .lock()
-            .unwrap()
-            .insert(path.clone(), origin.into());
-        *self.asked.lock().unwrap().entry(path.clone()).or_default() += 1;
-        let answers = self.answers.lock().unwrap();
-        let answer = answers.get(&path).cloned();
-        let (status, body) = answer.unwrap_or_else(|| Err("connection refused".into()))?;
-        Ok(apps::Answer {
-            status,
-            body: Bytes::from_static(body.as_bytes()),
-        })
-    }
-}
-
 /// What goes on without anyone asking, in threads of its own, so that it can be
 /// killed between any two steps.
 struct Background(Option<tokio::runtime::Runtime>);
@@ -367,6 +124,7 @@ pub(crate) struct Stage {
     pub(crate) script: Arc<Script>,
     pub(crate) token: String,
     change: fn(&mut Config),
+    store: Option<Store>,
     background: Option<Background>,
 }
 
@@ -376,7 +134,15 @@ impl Stage {
     }
 
     pub(crate) async fn with(change: fn(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::set(None, tempfile::tempdir().unwrap(), change).await
+    }
+
+    /// On this database, which stays open when the orchestrator is killed.
+    pub(crate) async fn on(store: Store, dir: tempfile::TempDir) -> Self {
+        Self::set(Some(store), dir, |_| {}).await
+    }
+
+    async fn set(store: Option<Store>, dir: tempfile::TempDir, change: fn(&mut Config)) -> Self {
         let templates = dir.path().join("templates");
         std::fs::create_dir(&templates).unwrap();
         std::fs::write(templates.join("desk.toml"), DESK).unwrap();
@@ -384,7 +150,8 @@ impl Stage {
         let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
         let machine = Arc::new(Machine::new(clock.clone()));
         let script = Arc::default();
-        let (api, background) = raise(Arc::new(dir), &machine, &script, clock, change).await;
+        let on = (store.clone(), Arc::new(dir));
+        let (api, background) = raise(on, &machine, &script, clock, change).await;
         let token = api.sign_up("amara@example.org").await;
         Self {
             api,
@@ -392,16 +159,22 @@ impl Stage {
             script,
             token,
             change,
+            store,
             background: Some(background),
         }
     }
 
-    /// Kills the orchestrator, wherever it is, and starts another in its place.
-    pub(crate) async fn restart(&mut self) {
+    /// Kills the orchestrator, wherever it is.
+    pub(crate) fn kill(&mut self) {
         drop(self.background.take());
-        let dir = Arc::clone(&self.api.dir);
+    }
+
+    /// The same, and starts another in its place.
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        let on = (self.store.clone(), Arc::clone(&self.api.dir));
         let clock = self.api.clock.clone();
-        let raised = raise(dir, &self.machine, &self.script, clock, self.change).await;
+        let raised = raise(on, &self.machine, &self.script, clock, self.change).await;
         self.api = raised.0;
         self.background = Some(raised.1);
     }
@@ -582,14 +355,19 @@ pub(crate) struct Ended {
 }
 
 async fn raise(
-    dir: Arc<tempfile::TempDir>,
+    (store, dir): (Option<Store>, Arc<tempfile::TempDir>),
     machine: &Arc<Machine>,
     script: &Arc<Script>,
     clock: Clock,
     change: fn(&mut Config),
 ) -> (TestApi, Background) {
-    let url = format!("sqlite://{}/junglegrid.db", dir.path().display());
-    let store = Store::open(&url).await.unwrap();
+    let store = match store {
+        Some(store) => store,
+        None => {
+            let file = dir.path().join("junglegrid.db");
+            Store::open_file(&file).await.unwrap()
+        }
+    };
     let catalogue = Catalogue::load(Some(&dir.path().join("templates"))).unwrap();
     let engine: Arc<dyn Engine> = Arc::clone(machine) as _;
     let api = TestApi::again(store, dir, engine, (catalogue, clock), change);

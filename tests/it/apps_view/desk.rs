@@ -119,6 +119,7 @@ impl Desk {
             created_at: now,
             reserved_at: None,
             image_at: None,
+            starting_at: None,
             started_at: None,
             ready_at: None,
             stopping_at: None,
@@ -243,7 +244,8 @@ impl App<'_> {
                 };
             }
             Phase::Image => self.session.image_at = Some(now),
-            Phase::Created | Phase::Starting => {}
+            Phase::Starting => self.session.starting_at = Some(now),
+            Phase::Created => {}
             Phase::Services => {
                 self.session.started_at = Some(now);
                 self.job.state = JobState::Running { since: now };

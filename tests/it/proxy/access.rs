@@ -1,6 +1,7 @@
 //! Who comes in, and how long they may stay.
 use super::*;
 use junglegrid::domain::app::Phase;
+use junglegrid::orchestrator::workers::housekeeping;
 use junglegrid::store::apps::find_for_worker;
 
 #[tokio::test]
@@ -368,8 +369,15 @@ async fn access_ends_with_the_pass_the_portal_session_the_membership_and_the_app
     run("CREATE TABLE kept AS SELECT * FROM memberships").await;
     run("DELETE FROM memberships").await;
     refused(&cookie, 401).await;
+    let sessions = async || site.api.get("/v1/app-sessions", &app.token).await.status;
+    assert_eq!(
+        sessions().await,
+        401,
+        "nor is anything else of the workspace shown"
+    );
     run("INSERT INTO memberships SELECT * FROM kept").await;
     assert_eq!(site.get(&app, &cookie, "/").await.status, 200);
+    assert_eq!(sessions().await, 200);
     // Sign-out, at once.
     let out = site
         .api
@@ -387,4 +395,53 @@ async fn access_ends_with_the_pass_the_portal_session_the_membership_and_the_app
     assert_eq!(site.get(&app, &cookie, "/").await.status, 503);
     site.becomes(&app, Phase::Ended).await;
     assert_eq!(site.get(&app, &cookie, "/").await.status, 404);
+}
+
+/// What is too old to be of use is thrown away, and nothing else is.
+#[tokio::test]
+async fn old_tickets_and_passes_are_swept() {
+    let (site, app, _double, _server) = running().await;
+    let rows = async || {
+        let mut conn = site.api.state.store().read().await.unwrap();
+        let counts: (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM app_tickets), (SELECT COUNT(*) FROM app_passes)",
+        )
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+        counts
+    };
+    let sweep = async || {
+        let tasks = tokio_util::task::TaskTracker::new();
+        let swept = housekeeping::tick(&site.api.state, &tasks).await;
+        swept.unwrap();
+    };
+    let first = site.enter(&app).await;
+    let unused = site.ticket(&app).await;
+    assert_eq!(rows().await, (2, 1));
+    site.api.clock.advance(time::Duration::seconds(20));
+    sweep().await;
+    assert_eq!(rows().await, (2, 1), "they are still good");
+    assert_eq!(site.redeem(&app, &unused).await.status, 303);
+    let last = site.ticket(&app).await;
+    site.api.clock.advance(time::Duration::seconds(20));
+    sweep().await;
+    // Two tickets have expired; the passes last for half a day.
+    assert_eq!(rows().await, (1, 2));
+    let second = site.redeem(&app, &last).await;
+    assert_eq!(second.status, 303);
+    let second = second.all("set-cookie")[0]
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    // Before the first pass ends, and after the second has.
+    for (seconds, left, statuses) in [(43_150, 3, [200, 200]), (35, 1, [401, 200])] {
+        site.api.clock.advance(time::Duration::seconds(seconds));
+        sweep().await;
+        assert_eq!(rows().await, (0, left));
+        let first = site.get(&app, &first, "/").await.status;
+        let second = site.get(&app, &second, "/").await.status;
+        assert_eq!([first.as_u16(), second.as_u16()], statuses);
+    }
 }

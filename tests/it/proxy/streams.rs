@@ -2,6 +2,8 @@
 use super::*;
 use crate::site::PATIENCE;
 use junglegrid::domain::app::Phase;
+use junglegrid::proxy::Limits;
+use junglegrid::store::apps::find_for_worker;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -228,6 +230,58 @@ async fn signing_out_cuts_open_websockets_and_streams() {
         .expect("the app is told");
 }
 
+/// P10. Whoever has lost their password to somebody does not want that one to stay.
+#[tokio::test]
+async fn a_new_password_cuts_open_websockets_and_streams() {
+    let (site, app, mut double, _server) = running().await;
+    let cookie = site.enter(&app).await;
+    let mut stream = socket(&site, &app, &cookie).await;
+    echoes(&mut stream, b"hello").await;
+    let request = site.inside(&app, &cookie, "/events").body(Body::empty());
+    let mut events = site.open(request.unwrap()).await.into_body();
+    let first = timeout(PATIENCE, events.frame()).await.unwrap();
+    assert_eq!(first.unwrap().unwrap().into_data().unwrap(), "data: 1\n\n");
+    let request = Request::get(format!("/v1/app-sessions/{}/events/live", app.id))
+        .header("host", site.address.to_string())
+        .header("authorization", format!("Bearer {}", app.token))
+        .body(Body::empty());
+    let progress = site.open(request.unwrap()).await;
+    assert_eq!(progress.status(), 200);
+
+    let email = "ada@example.com";
+    let forgot = json!({"email": email});
+    // A code was sent a moment ago.
+    site.api.clock.advance(time::Duration::minutes(2));
+    let asked = site.api.post("/auth/password/forgot", forgot).await;
+    assert_eq!(asked.status, 202);
+    let code = site.api.code(email).await;
+    let new = json!({"email": email, "code": code, "password": "a password of my own"});
+    let reset = site.api.post("/auth/password/reset", new).await;
+    assert_eq!(reset.status, 200, "{:?}", reset.body);
+
+    let refused = site.get(&app, &cookie, "/").await;
+    assert_eq!(refused.status, 401, "at once");
+    let all = async {
+        cut(&mut stream).await;
+        let end = events.frame().await;
+        assert!(end.is_none_or(|frame| frame.is_err()), "it went on");
+        let told = progress.into_body().collect().await.unwrap().to_bytes();
+        let told = String::from_utf8_lossy(&told).into_owned();
+        assert!(told.ends_with("event: auth\ndata: {}\n\n"), "{told}");
+    };
+    timeout(PATIENCE, all).await.expect("all of it is cut");
+    timeout(PATIENCE, double.dropped.recv())
+        .await
+        .expect("the app is told");
+    // Whoever has the new password comes in again.
+    let again = App {
+        token: reset.text("/token"),
+        ..app
+    };
+    let cookie = site.enter(&again).await;
+    assert_eq!(site.get(&again, &cookie, "/").await.status, 200);
+}
+
 #[tokio::test]
 async fn the_end_of_the_app_cuts_downloads_and_uploads() {
     let (site, app, double, _server) = running().await;
@@ -330,4 +384,76 @@ async fn a_large_upload_waits_for_the_app() {
     };
     let (answer, ()) = tokio::join!(site.send(request), watching);
     assert_eq!(answer.text(), LARGE.to_string());
+}
+
+/// Nobody else asks for anything meanwhile.
+#[tokio::test]
+async fn an_app_is_used_as_long_as_a_download_or_an_upload_goes_on() {
+    let site = Site::with(Limits {
+        use_noted: Duration::ZERO,
+        ..Limits::default()
+    })
+    .await;
+    let double = Double::new();
+    let (address, _server) = serve(double.router.clone()).await;
+    let token = site.api.sign_up("ada@example.com").await;
+    let app = site.launch(&token, address).await;
+    let cookie = site.enter(&app).await;
+    let last_used = async || {
+        let mut conn = site.api.state.store().read().await.unwrap();
+        let session = find_for_worker(&mut conn, app.id).await.unwrap().unwrap();
+        session.last_used_at.unwrap()
+    };
+    let noted = async |now| until("that is noted", async || last_used().await == now).await;
+    let path = format!("/bytes/{LARGE}");
+    let request = site.inside(&app, &cookie, &path).body(Body::empty());
+    let mut download = site.open(request.unwrap()).await.into_body();
+    for _ in 0..3 {
+        site.api.clock.advance(time::Duration::minutes(10));
+        let now = site.api.clock.now();
+        let mut read = 0;
+        // More than is on its way already.
+        while read < IN_FLIGHT {
+            let frame = timeout(PATIENCE, download.frame()).await.unwrap();
+            read += frame.unwrap().unwrap().into_data().unwrap().len();
+        }
+        noted(now).await;
+    }
+    drop(download);
+
+    let (more, pieces) = tokio::sync::mpsc::unbounded_channel::<Result<Bytes, Infallible>>();
+    let pieces = futures_util::stream::unfold(pieces, async |mut pieces| {
+        Some((pieces.recv().await?, pieces))
+    });
+    let mut request = site
+        .inside(&app, &cookie, "/upload")
+        .body(Body::from_stream(pieces))
+        .unwrap();
+    *request.method_mut() = Method::POST;
+    double.gate.add_permits(1);
+    let sending = async {
+        for _ in 0..3 {
+            site.api.clock.advance(time::Duration::minutes(10));
+            let now = site.api.clock.now();
+            more.send(Ok(Bytes::from_static(b"a piece"))).unwrap();
+            noted(now).await;
+        }
+        drop(more);
+    };
+    let (answer, ()) = tokio::join!(site.send(request), sending);
+    assert_eq!(answer.status, 200);
+
+    // A stream of events goes on by itself, in a tab that nobody looks at.
+    let path = format!("/ticks/{LARGE}");
+    let request = site.inside(&app, &cookie, &path).body(Body::empty());
+    let mut events = site.open(request.unwrap()).await.into_body();
+    let before = site.api.clock.now();
+    noted(before).await;
+    site.api.clock.advance(time::Duration::minutes(10));
+    let mut read = 0;
+    while let Some(frame) = timeout(PATIENCE, events.frame()).await.unwrap() {
+        read += frame.unwrap().into_data().unwrap().len();
+    }
+    assert_eq!(read, LARGE);
+    assert_eq!(last_used().await, before);
 }

@@ -51,7 +51,7 @@ impl Parts {
                 || words::status(session, job.node.as_deref(), self.unanswered(), now),
                 |end| end.message.clone(),
             ),
-            awaited: words::awaited(&self),
+            awaited: words::awaited(&self, now),
             template: manifest.slug.clone(),
             template_name: manifest.name.clone(),
             template_version: manifest.version.clone(),

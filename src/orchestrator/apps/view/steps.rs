@@ -5,13 +5,15 @@ use super::words;
 use crate::api::apps::{Step, StepState};
 use crate::api::templates::Usual;
 use crate::domain::app::{Phase, ServiceState};
+use crate::domain::estimate::time_of_day;
 use crate::domain::template;
+use crate::store::apps::AppSession;
 use time::OffsetDateTime;
 
 /// Every step, in order. Those that a host app does not have are left out.
 pub(super) fn of(parts: &Parts, now: OffsetDateTime) -> Vec<Step> {
     let manifest = &parts.session.manifest;
-    let mut steps = vec![created(parts), reserved(parts)];
+    let mut steps = vec![created(parts), reserved(parts, now)];
     if !manifest.runs_on_host() {
         steps.push(image(parts));
     }
@@ -77,7 +79,7 @@ fn reached(parts: &Parts) -> Phase {
                 Phase::Running
             } else if session.started_at.is_some() {
                 Phase::Services
-            } else if session.failed_step.as_deref() == Some("starting") {
+            } else if session.starting_at.is_some() || failed_to_start(session) {
                 Phase::Starting
             } else if session.image_at.is_some() {
                 Phase::Image
@@ -89,6 +91,11 @@ fn reached(parts: &Parts) -> Phase {
         }
         phase => phase,
     }
+}
+
+/// Whether that is noted: of old sessions it is all that is known.
+fn failed_to_start(session: &AppSession) -> bool {
+    session.failed_step.as_deref() == Some("starting")
 }
 
 fn state(parts: &Parts, doing: &[Phase], after: Phase) -> StepState {
@@ -109,7 +116,7 @@ fn created(parts: &Parts) -> Step {
     step
 }
 
-fn reserved(parts: &Parts) -> Step {
+fn reserved(parts: &Parts, now: OffsetDateTime) -> Step {
     let session = &parts.session;
     let state = state(parts, &[Phase::Created], Phase::Reserved);
     let mut step = step("reserved", "Capacity reserved", state);
@@ -122,7 +129,8 @@ fn reserved(parts: &Parts) -> Step {
             None => String::new(),
         };
     } else {
-        step.detail = "Waiting for a free slot.".into();
+        let again = words::again(&parts.job, now);
+        step.detail = again.unwrap_or_else(|| "Waiting for a free slot.".into());
     }
     step
 }
@@ -134,9 +142,7 @@ fn image(parts: &Parts) -> Step {
     step.since = session.image_at.or(session.reserved_at);
     step.usual = parts.times.in_phase(Phase::Image);
     step.bytes = session.image_done.zip(session.image_total);
-    if session.phase == Phase::Starting {
-        step.done_at = Some(session.phase_since);
-    }
+    step.done_at = session.starting_at;
     step.detail = match step.bytes {
         Some((done, total)) if state == StepState::Doing => words::bytes(done, total),
         _ => session.manifest.image.clone(),
@@ -158,8 +164,7 @@ fn starting(parts: &Parts) -> Step {
     step.since = if session.manifest.runs_on_host() {
         session.reserved_at
     } else {
-        // When its pull was over is known only until the next phase.
-        (session.phase == Phase::Starting).then_some(session.phase_since)
+        session.starting_at
     };
     step
 }
@@ -204,7 +209,7 @@ fn dashboard(parts: &Parts) -> Step {
     step.since = session.ready_at;
     if session.ready_at.is_some() {
         step.detail = match parts.job.billed_from {
-            Some(from) => format!("Billing began at {}.", words::clock(from)),
+            Some(from) => format!("Billing began at {}.", time_of_day(from)),
             None => String::new(),
         };
     } else {

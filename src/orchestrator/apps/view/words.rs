@@ -1,19 +1,14 @@
 //! What is said to people about an app.
 use super::session::Parts;
 use crate::domain::app::{EndCode, Phase, ServiceState};
-use crate::domain::estimate::said;
+use crate::domain::estimate::{said, time_of_day as clock};
 use crate::domain::job::{Failure, Outcome, State as JobState};
 use crate::domain::template::{self, Manifest};
+use crate::orchestrator::lifecycle::NOT_TAKEN;
 use crate::store::apps::AppSession;
 use crate::store::apps::services::Service;
 use crate::store::jobs::Job;
 use time::OffsetDateTime;
-
-/// `14:02:07 UTC`.
-pub(super) fn clock(at: OffsetDateTime) -> String {
-    let (hour, minute, second) = at.time().as_hms();
-    format!("{hour:02}:{minute:02}:{second:02} UTC")
-}
 
 /// `1.2 of 4.8 GB`.
 pub(super) fn bytes(done: i64, total: i64) -> String {
@@ -72,12 +67,15 @@ fn elapsed(since: OffsetDateTime, now: OffsetDateTime) -> String {
 }
 
 /// What must happen before the app can be opened; nothing if it can, or never will.
-pub(super) fn awaited(parts: &Parts) -> String {
+pub(super) fn awaited(parts: &Parts, now: OffsetDateTime) -> String {
     let session = &parts.session;
     let primary = session.manifest.primary();
     let node = parts.job.node.as_deref().unwrap_or("the machine");
     match session.phase {
-        Phase::Created => "Waiting for a free slot on a machine.".into(),
+        Phase::Created => match again(&parts.job, now) {
+            Some(again) => again,
+            None => "Waiting for a free slot on a machine.".into(),
+        },
         Phase::Reserved => format!("Waiting for {node} to take it."),
         Phase::Image => "Waiting for the image.".into(),
         Phase::Starting => "Waiting for the app to start.".into(),
@@ -96,6 +94,14 @@ pub(super) fn awaited(parts: &Parts) -> String {
         },
         Phase::Stopping | Phase::Ended | Phase::Failed | Phase::Expired => String::new(),
     }
+}
+
+/// Why it waits and until when, where that is not for a slot: the machine that was to
+/// run it has refused it.
+pub(super) fn again(job: &Job, now: OffsetDateTime) -> Option<String> {
+    let at = job.next_try().filter(|at| *at > now)?;
+    let why = job.reason.as_deref().unwrap_or(NOT_TAKEN);
+    Some(format!("{why} It is tried again at {}.", clock(at)))
 }
 
 /// What stays after the session and what does not.
@@ -210,7 +216,9 @@ fn crash(job: &Job, manifest: &Manifest) -> String {
             format!("It was ended by signal {signal}. Its last lines may say why. {AGAIN}")
         }
         Failure::TimeLimit => "It reached the time limit of its job. Launch it again.".into(),
-        Failure::Lost(why) | Failure::NotStarted(why) => format!("The cause: {why}. {AGAIN}"),
+        Failure::Lost(why) | Failure::NoImage(why) | Failure::NotStarted(why) => {
+            format!("The cause: {why}. {AGAIN}")
+        }
     }
 }
 
