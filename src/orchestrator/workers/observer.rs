@@ -418,7 +418,7 @@ async fn last_seen(
     engine: OffsetDateTime,
 ) -> Result<OffsetDateTime, Error> {
     let mut conn = state.store().read().await?;
-    let printed = logs::tail(&mut conn, job.id, 1, "").await?;
+    let printed = logs::tail(&mut conn, job.id, 1, &logs::Filter::default()).await?;
     let printed = printed.last().map(|line| line.at);
     let answered = match job.spec.app {
         Some(app) => services::of(&mut conn, app).await?,
