@@ -286,7 +286,7 @@ async fn what_another_workspace_has_is_as_missing_as_what_never_was() {
     let (job, draft) = (job.text("/job_id"), draft.text("/id"));
     let zeros = "0".repeat(32);
     let (session, key) = (format!("ts_{zeros}"), format!("key_{zeros}"));
-    let ids = |job, draft| {
+    let ids = |job: &str, draft: &str| {
         operations(&[
             ("{job}", job),
             ("{draft}", draft),
@@ -295,7 +295,8 @@ async fn what_another_workspace_has_is_as_missing_as_what_never_was() {
             ("{slug}", "nothing"),
         ])
     };
-    let missing = ids(&format!("job_{zeros}"), &format!("draft_{zeros}"));
+    let (no_job, no_draft) = (format!("job_{zeros}"), format!("draft_{zeros}"));
+    let missing = ids(&no_job, &no_draft);
     let mut tried = 0;
     for (real, missing) in ids(&job, &draft).iter().zip(&missing) {
         if real.path == missing.path {
@@ -317,10 +318,8 @@ async fn what_another_workspace_has_is_as_missing_as_what_never_was() {
         "nothing happened to it"
     );
     let list = async |key: &str| {
-        api.get(lists, key).await.body["jobs"]
-            .as_array()
-            .unwrap()
-            .len()
+        let list = api.get(lists, key).await;
+        list.body["jobs"].as_array().unwrap().len()
     };
     assert_eq!((list(&hers).await, list(&other).await), (1, 0));
 }
