@@ -302,13 +302,17 @@ async fn what_another_workspace_has_is_as_missing_as_what_never_was() {
         if real.path == missing.path {
             continue;
         }
-        tried += 1;
         let what = format!("{} {}", real.method, real.path);
         let bearer = |key: &str| vec![(header::AUTHORIZATION, format!("Bearer {key}"))];
         let (status, theirs, _) = send(&api, real, &bearer(&other), "").await;
-        assert_eq!(status, 404, "{what}: {theirs}");
+        // A body that is not right is refused before anything is looked for.
+        assert!(status == 404 || status == 400, "{what}: {status} {theirs}");
+        tried += usize::from(status == 404);
         let (_, nobodys, _) = send(&api, missing, &bearer(&other), "").await;
-        assert_eq!(theirs, nobodys, "{what}");
+        // They may repeat the id that was asked for, and differ in nothing else.
+        let theirs = theirs.to_string().replace(&job, &no_job);
+        let theirs = theirs.replace(&draft, &no_draft);
+        assert_eq!(theirs, nobodys.to_string(), "{what}");
     }
     assert!(tried > 12, "{tried}");
     let (found, lists) = (format!("/v1/jobs/{job}"), "/v1/jobs");
