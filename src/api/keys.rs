@@ -15,12 +15,8 @@ pub struct NewKey {
     /// At least one, such as `jobs:read`.
     pub scopes: Vec<String>,
     /// 90 days from now unless given; `null` for never.
-    #[serde(
-        deserialize_with = "given",
-        serialize_with = "instant",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub expires_at: Option<Option<OffsetDateTime>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub expires_at: Option<Expiry>,
     /// 1 to 3,653, instead of `expires_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_days: Option<i64>,
@@ -49,12 +45,8 @@ pub struct Rotation {
     pub overlap_seconds: Option<i64>,
     /// When the key expires from now on: 90 days from now unless given, or never
     /// if it never did; `null` for never.
-    #[serde(
-        deserialize_with = "given",
-        serialize_with = "instant",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub expires_at: Option<Option<OffsetDateTime>>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub expires_at: Option<Expiry>,
     /// 1 to 3,653, instead of `expires_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_days: Option<i64>,
@@ -174,19 +166,12 @@ impl std::fmt::Debug for Made {
     }
 }
 
-/// Tells `null` from nothing.
-fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
-    rfc3339::option::deserialize(input).map(Some)
-}
+/// When a key expires: a time, or `null` for never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Expiry(#[serde(with = "rfc3339::option")] pub Option<OffsetDateTime>);
 
-#[expect(
-    clippy::ref_option,
-    clippy::option_option,
-    reason = "what serde hands over"
-)]
-fn instant<S: serde::Serializer>(
-    at: &Option<Option<OffsetDateTime>>,
-    out: S,
-) -> Result<S::Ok, S::Error> {
-    rfc3339::option::serialize(&at.flatten(), out)
+/// Tells `null` from nothing.
+fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Expiry>, D::Error> {
+    Expiry::deserialize(input).map(Some)
 }

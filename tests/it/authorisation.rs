@@ -5,13 +5,14 @@
 pub(crate) mod credentials;
 
 use crate::harness::TestApi;
+use crate::stub::Machine;
 use axum::body::Body;
-use credentials::{Credentials, Holder};
+use credentials::{Credentials, Holder, make};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use junglegrid::api::{self, Access, Origin};
 use junglegrid::domain::api_key::Scope;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tower::ServiceExt as _;
 
@@ -245,28 +246,86 @@ fn expected(operation: &Operation, holder: &Holder) -> Expected {
         }
         (_, Holder::Ended(why)) => Expected::Unauthorized(why),
         (_, Holder::Elsewhere) => Expected::Forbidden("api key not allowed from 192.0.2.1".into()),
-        (_, Holder::Operator) | ("session", Holder::Person) => Expected::Let,
         ("operator", Holder::Person) => {
             Expected::Forbidden("Only an operator of this installation may see this.".into())
         }
-        (_, Holder::Person) => Expected::Let,
+        (_, Holder::Operator | Holder::Person) => Expected::Let,
         ("session" | "operator", Holder::Key(_)) => Expected::Forbidden(people.into()),
         (scopes, Holder::Key(has)) => {
             if scopes.split(' ').any(|name| has.contains(&name)) {
                 return Expected::Let;
             }
-            let table = table().find_map(|(method, path, access)| {
-                let is = *method == operation.method && written(*access) == scopes;
-                let Access::Scopes(any) = access else {
-                    return None;
-                };
-                let _ = path;
-                is.then(|| any.iter().map(|scope| scope.name()).collect::<Vec<_>>())
+            // In the order of the table, which has been compared as a set.
+            let table = table().find_map(|(_, _, access)| match access {
+                Access::Scopes(any) if written(*access) == scopes => Some(*any),
+                _ => None,
             });
-            let names = table.unwrap().join(" or ");
+            let names: Vec<_> = table.unwrap().iter().map(|scope| scope.name()).collect();
+            let names = names.join(" or ");
             Expected::Forbidden(format!("api key missing {names} scope"))
         }
     }
+}
+
+#[tokio::test]
+async fn what_another_workspace_has_is_as_missing_as_what_never_was() {
+    let (api, _machine) = Machine::start().await;
+    let ada = api.sign_up("ada@example.org").await;
+    let eve = api.sign_up("eve@example.org").await;
+    let all = json!({ "scopes": Scope::ALL.map(Scope::name) });
+    let (hers, _) = make(&api, &ada, all.clone()).await;
+    let (other, _) = make(&api, &eve, all).await;
+    let content =
+        json!({ "name": "n", "image": "host", "workload_type": "batch", "command": "true" });
+    let job = api.call(Method::POST, "/v1/jobs", &hers, content).await;
+    assert_eq!(job.status, 202, "a key submits: {:?}", job.body);
+    let draft = api
+        .call(Method::POST, "/v1/job-drafts", &hers, Value::Null)
+        .await;
+    assert_eq!(draft.status, 201, "{:?}", draft.body);
+    let (job, draft) = (job.text("/job_id"), draft.text("/id"));
+    let zeros = "0".repeat(32);
+    let (session, key) = (format!("ts_{zeros}"), format!("key_{zeros}"));
+    let ids = |job: &str, draft: &str| {
+        operations(&[
+            ("{job}", job),
+            ("{draft}", draft),
+            ("{session}", &*session),
+            ("{key}", &*key),
+            ("{slug}", "nothing"),
+        ])
+    };
+    let (no_job, no_draft) = (format!("job_{zeros}"), format!("draft_{zeros}"));
+    let missing = ids(&no_job, &no_draft);
+    let mut tried = 0;
+    for (real, missing) in ids(&job, &draft).iter().zip(&missing) {
+        if real.path == missing.path {
+            continue;
+        }
+        let what = format!("{} {}", real.method, real.path);
+        let bearer = |key: &str| vec![(header::AUTHORIZATION, format!("Bearer {key}"))];
+        let (status, theirs, _) = send(&api, real, &bearer(&other), "").await;
+        // A body that is not right is refused before anything is looked for.
+        assert!(status == 404 || status == 400, "{what}: {status} {theirs}");
+        tried += usize::from(status == 404);
+        let (_, nobodys, _) = send(&api, missing, &bearer(&other), "").await;
+        // They may repeat the id that was asked for, and differ in nothing else.
+        let theirs = theirs.to_string().replace(&job, &no_job);
+        let theirs = theirs.replace(&draft, &no_draft);
+        assert_eq!(theirs, nobodys.to_string(), "{what}");
+    }
+    assert!(tried > 12, "{tried}");
+    let (found, lists) = (format!("/v1/jobs/{job}"), "/v1/jobs");
+    assert_eq!(
+        api.get(&found, &hers).await.status,
+        200,
+        "nothing happened to it"
+    );
+    let list = async |key: &str| {
+        let list = api.get(lists, key).await;
+        list.body["jobs"].as_array().unwrap().len()
+    };
+    assert_eq!((list(&hers).await, list(&other).await), (1, 0));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use junglegrid::domain::api_key;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
+use tower::ServiceExt as _;
 
 const ADA: &str = "ada@example.org";
 
@@ -456,7 +457,6 @@ async fn its_use_is_noted_once_a_minute() {
                 ip: ip.parse().unwrap(),
                 agent: agent.into(),
             });
-            use tower::ServiceExt as _;
             let status = api.router().oneshot(request).await.unwrap().status();
             assert_ne!(status, 401);
         };

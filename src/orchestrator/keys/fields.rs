@@ -42,12 +42,14 @@ pub(super) fn new_key(body: &wire::NewKey, now: OffsetDateTime) -> Result<NewKey
     let expires_at = expiry(asked, Some(now + LIFETIME), now, &mut faults);
     let allowed_ips = faults.note("allowed_ips", ranges(&body.allowed_ips));
     match (name, scopes, expires_at, allowed_ips) {
-        (Some(name), Some(scopes), Some(expires_at), Some(allowed_ips)) => Ok(NewKey {
-            name,
-            scopes,
-            expires_at,
-            allowed_ips,
-        }),
+        (Some(name), Some(scopes), Some(wire::Expiry(expires_at)), Some(allowed_ips)) => {
+            Ok(NewKey {
+                name,
+                scopes,
+                expires_at,
+                allowed_ips,
+            })
+        }
         _ => Err(faults.into_error()),
     }
 }
@@ -95,7 +97,7 @@ pub(super) fn rotation(
     let asked = (body.expires_at, body.expires_in_days);
     let expires_at = expiry(asked, usual, now, &mut faults);
     match (overlap, expires_at) {
-        (Some(overlap), Some(expires_at)) => Ok(Rotation {
+        (Some(overlap), Some(wire::Expiry(expires_at))) => Ok(Rotation {
             overlap,
             expires_at,
         }),
@@ -131,29 +133,31 @@ fn scopes(given: &[String]) -> Result<Scopes, String> {
 /// The end that was asked for, or the `usual` one; a fault beside the field that
 /// was used.
 fn expiry(
-    asked: (Option<Option<OffsetDateTime>>, Option<i64>),
+    asked: (Option<wire::Expiry>, Option<i64>),
     usual: Option<OffsetDateTime>,
     now: OffsetDateTime,
     faults: &mut Faults,
-) -> Option<Option<OffsetDateTime>> {
+) -> Option<wire::Expiry> {
     let (field, read) = match asked {
         (Some(_), Some(_)) => (
             "expires_in_days",
             Err("Give either expires_at or expires_in_days."),
         ),
         (None, Some(days)) if (1..=LONGEST.whole_days()).contains(&days) => {
-            return Some(Some(now + Duration::days(days)));
+            return Some(wire::Expiry(Some(now + Duration::days(days))));
         }
         (None, Some(_)) => (
             "expires_in_days",
             Err("Choose 1 to 3,653 days, or that the key never expires."),
         ),
-        (Some(Some(at)), None) if at <= now => ("expires_at", Err("Choose a time in the future.")),
-        (Some(Some(at)), None) if at > now + LONGEST => (
+        (Some(wire::Expiry(Some(at))), None) if at <= now => {
+            ("expires_at", Err("Choose a time in the future."))
+        }
+        (Some(wire::Expiry(Some(at))), None) if at > now + LONGEST => (
             "expires_at",
             Err("Choose a time within ten years, or that the key never expires."),
         ),
-        (asked, None) => ("expires_at", Ok(asked.unwrap_or(usual))),
+        (asked, None) => ("expires_at", Ok(asked.unwrap_or(wire::Expiry(usual)))),
     };
     faults.note(field, read)
 }

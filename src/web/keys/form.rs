@@ -1,5 +1,6 @@
 //! The fields of a key: what was typed, and how they are drawn.
 use super::words::{self, EXACTLY, PRESETS};
+use crate::api::keys::Expiry;
 use crate::domain::api_key::{AllowList, Scope};
 use crate::web::ui;
 use crate::web::ui::form::{Field, Wrong};
@@ -121,11 +122,11 @@ pub(super) enum Lifetime {
 
 impl Lifetime {
     /// `expires_at` and `expires_in_days` of the API.
-    pub(super) fn fields(self) -> (Option<Option<OffsetDateTime>>, Option<i64>) {
+    pub(super) fn fields(self) -> (Option<Expiry>, Option<i64>) {
         match self {
             Self::Days(days) => (None, Some(days)),
-            Self::Until(at) => (Some(Some(at)), None),
-            Self::Endless => (Some(None), None),
+            Self::Until(at) => (Some(Expiry(Some(at))), None),
+            Self::Endless => (Some(Expiry(None)), None),
         }
     }
 }

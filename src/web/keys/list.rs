@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// Keys on a page: as many as one fragment has room for.
-const ROWS: u32 = 15;
+const ROWS: u32 = 10;
 
 /// What the address says. Empty means any.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -82,19 +82,19 @@ impl Credentials {
             &rotated.0,
         );
 
-        made.0.push((
-            String::from("nothing"),
-            Holder::Nobody,
-            vec![],
-            String::new(),
-        ));
+        made.worthless(&good.0, &ada);
+        let lower = vec![(AUTHORIZATION, format!("bearer  {}", good.0))];
+        made.add("a lower-case scheme", Holder::Key(all), lower, "");
+        made
+    }
+
+    /// What nobody is known by, although a good key and a session are in it.
+    fn worthless(&mut self, key: &str, session: &str) {
         let unknown = api_key::compose(&"a".repeat(api_key::RANDOM_DIGITS));
-        let mistyped = format!("{}0", &good.0[..good.0.len() - 1]);
-        let mistyped = if mistyped == good.0 {
-            unknown.clone()
-        } else {
-            mistyped
-        };
+        let last = if key.ends_with('0') { '1' } else { '0' };
+        let mistyped = format!("{}{last}", &key[..key.len() - 1]);
+        let (more, twice) = (format!("{key} x"), format!("{key}{key}"));
+        self.add("nothing", Holder::Nobody, vec![], "");
         for garbage in [
             "x",
             "jgs_nobody",
@@ -102,49 +102,40 @@ impl Credentials {
             "null",
             &unknown,
             &mistyped,
-            &format!("{} x", good.0),
-            &format!("{}{}", good.0, good.0),
+            &more,
+            &twice,
         ] {
-            made.bearer(garbage, Holder::Nobody, garbage);
+            self.bearer(garbage, Holder::Nobody, garbage);
         }
-        let basic = vec![(AUTHORIZATION, format!("Basic {}", good.0))];
-        made.0
-            .push(("Basic".into(), Holder::Nobody, basic, String::new()));
-        let plain = vec![(AUTHORIZATION, good.0.clone())];
-        made.0
-            .push(("no scheme".into(), Holder::Nobody, plain, String::new()));
-        let two = vec![
-            (AUTHORIZATION, format!("Bearer {}", good.0)),
-            (AUTHORIZATION, format!("Bearer {ada}")),
-        ];
-        made.0
-            .push(("two bearers".into(), Holder::Nobody, two, String::new()));
+        let bearers = [key, session].map(|token| (AUTHORIZATION, format!("Bearer {token}")));
         // Neither cookies nor addresses carry credentials.
-        for cookie in [
-            format!("__Host-jg_session={ada}"),
-            format!("jg_session={}", good.0),
+        for (name, headers) in [
+            ("Basic", vec![(AUTHORIZATION, format!("Basic {key}"))]),
+            ("no scheme", vec![(AUTHORIZATION, key.to_owned())]),
+            ("two bearers", bearers.to_vec()),
+            (
+                "a session's cookie",
+                vec![(COOKIE, format!("__Host-jg_session={session}"))],
+            ),
+            (
+                "a key as a cookie",
+                vec![(COOKIE, format!("jg_session={key}"))],
+            ),
         ] {
-            let cookie = vec![(COOKIE, cookie)];
-            made.0
-                .push(("a cookie".into(), Holder::Nobody, cookie, String::new()));
+            self.add(name, Holder::Nobody, headers, "");
         }
-        let query = format!("?access_token={0}&api_key={0}", good.0);
-        made.0
-            .push(("a query".into(), Holder::Nobody, vec![], query));
-        let lower = vec![(AUTHORIZATION, format!("bearer  {}", good.0))];
-        made.0.push((
-            "a lower-case scheme".into(),
-            Holder::Key(all),
-            lower,
-            String::new(),
-        ));
-        made
+        let query = format!("?access_token={key}&api_key={key}");
+        self.add("a query", Holder::Nobody, vec![], &query);
+    }
+
+    fn add(&mut self, name: &str, holder: Holder, headers: Headers, query: &str) {
+        self.0
+            .push((name.to_owned(), holder, headers, query.to_owned()));
     }
 
     fn bearer(&mut self, name: &str, holder: Holder, token: &str) {
         let headers = vec![(AUTHORIZATION, format!("Bearer {token}"))];
-        self.0
-            .push((name.to_owned(), holder, headers, String::new()));
+        self.add(name, holder, headers, "");
     }
 
     pub(super) fn each(
