@@ -7,7 +7,7 @@
 //! [`Limits::connections`](super::Limits) counts these connections with all others of a service,
 //! one that does not read holds up its writer, one that says nothing for
 //! [`Limits::idle`](super::Limits) is closed, and the listener finds out who has vanished without
-//! a word ([`silent`](crate::app::server::Limits)). So we send no pings, which would have to be
+//! a word (`silent` in the limits of the server). So we send no pings, which would have to be
 //! put between the frames of others.
 use super::bodies::Ended;
 use super::doors::Way;
