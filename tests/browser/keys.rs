@@ -68,7 +68,7 @@ fn path(visitor: Visitor) {
         }
 
         browser.go("/portal/api-keys").await;
-        browser.press("nightly").await;
+        browser.click("#keys tbody th a").await;
         let text = browser.text("main").await;
         assert!(
             text.contains("127.0.0.1") && !text.contains(&first[7..43]),
