@@ -89,6 +89,8 @@ const EXPECTED: &[(&str, &str)] = &[
         "POST /v1/app-sessions/{session}/extend",
         "jobs:submit jobs:write",
     ),
+    ("GET /v1/jobs/{job}/logs/download", "jobs:read logs:read"),
+    ("GET /v1/logs", "jobs:read logs:read"),
     // State and output together, for pages.
     ("GET /v1/jobs/{job}/live", "jobs:read"),
     ("GET /v1/app-sessions/{session}/live", "jobs:read"),

@@ -418,8 +418,16 @@ async fn last_seen(
     engine: OffsetDateTime,
 ) -> Result<OffsetDateTime, Error> {
     let mut conn = state.store().read().await?;
-    let printed = logs::tail(&mut conn, job.id, 1, &logs::Filter::default()).await?;
-    let printed = printed.last().map(|line| line.at);
+    let mut printed = Vec::new();
+    // What the grid says about the output is no sign of life.
+    for stream in ["stdout", "stderr"] {
+        let of = logs::Filter {
+            stream,
+            ..logs::Filter::default()
+        };
+        let last = logs::tail(&mut conn, job.id, 1, &of).await?;
+        printed.extend(last.last().map(|line| line.at));
+    }
     let answered = match job.spec.app {
         Some(app) => services::of(&mut conn, app).await?,
         None => Vec::new(),

@@ -72,7 +72,9 @@ impl Look {
             @if another { b { (self.zone.day(item.created_at)) "\n" } }
             span.l.(class).here[here] id=[id] {
                 a href={ (self.path) "?line=" (number) (self.and) "#L" (number) } { (number) }
+                " "
                 time { (self.zone.clock(item.created_at)) }
+                " "
                 @if !word.is_empty() { span.vh { (word) } }
                 @if let Some(lines) = item.dropped_lines.filter(|lines| *lines > 1) {
                     "Lines " (counted(number - lines + 1)) " to " (counted(number)) ": "

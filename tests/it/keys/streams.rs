@@ -81,7 +81,10 @@ async fn open_streams_end_with_the_right_to_them() {
             format!("/v1/app-sessions/{}/events/live", app.id),
         ),
     ];
-    assert_eq!(paths.len(), api::RAW.len() - 1, "all but the operators'");
+    let streams = api::RAW
+        .iter()
+        .filter(|(_, path, _)| path.ends_with("/live"));
+    assert_eq!(paths.len(), streams.count() - 1, "all but the operators'");
     let ends = ["disable", "revoke", "narrow", "move", "replace"];
     for (api, ada, path) in &paths {
         for end in ends {

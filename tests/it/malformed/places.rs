@@ -147,7 +147,7 @@ pub(super) fn jobs(id: &str, cursor: &str) -> Vec<Case> {
             "a stream that is none",
             of("/logs?stream=stdin"),
             400,
-            "stdout, stderr or all",
+            "stdout, stderr, system or all",
         ),
         get(
             "a tail in words",
