@@ -347,10 +347,10 @@ impl State {
 #[must_use]
 pub fn pause_after(refusals: u32) -> Duration {
     const LONGEST: i64 = 300;
-    let doubled = 1_i64.checked_shl(refusals).unwrap_or(LONGEST);
+    let doubled = 2_i64.saturating_pow(refusals);
     match refusals {
         0 => Duration::ZERO,
-        _ => Duration::seconds(doubled.clamp(2, LONGEST)),
+        _ => Duration::seconds(doubled.min(LONGEST)),
     }
 }
 

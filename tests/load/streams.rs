@@ -40,7 +40,7 @@ const OPENING: usize = 200;
 /// Changes of a session that goes on; the one after them is its end.
 const CHANGES: usize = 5;
 /// What is not there by then has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// After everybody has come, before the memory is looked at: longer than it takes
 /// until each stream has shown once that it is alive.
 const REST: Duration = Duration::from_secs(20);

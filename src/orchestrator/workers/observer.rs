@@ -211,21 +211,11 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
                 reading = false;
             }
         }
-        if let Some(mut end) = end.take() {
+        if let Some(end) = end.take() {
             if reading {
-                let rest = drain(state, (id, attempt), &mut cursor, &mut output);
-                match tokio::time::timeout(OUTPUT_PATIENCE, rest).await {
-                    Ok(kept) => kept?,
-                    Err(_) => {
-                        tracing::warn!(job = %id, "its output did not end; the rest is left out");
-                    }
-                }
+                finish_reading(state, (id, attempt), &mut cursor, &mut output).await?;
             }
-            if matches!(end.outcome, Outcome::Lost(_)) {
-                end.ended = last_seen(state, &job, end.ended).await?;
-            }
-            lifecycle::finish(state, id, end).await?;
-            return Ok(());
+            return ended(state, &job, end).await;
         }
         tokio::select! {
             () = state.shutdown().cancelled() => return Ok(()),
@@ -257,6 +247,28 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
             }
         }
     }
+}
+
+async fn ended(state: &State, job: &Job, mut end: engine::End) -> Result<(), Error> {
+    if matches!(end.outcome, Outcome::Lost(_)) {
+        end.ended = last_seen(state, job, end.ended).await?;
+    }
+    lifecycle::finish(state, job.id, end).await.map(drop)
+}
+
+/// Keeps what is left of the output, as long as that does not take for ever.
+async fn finish_reading(
+    state: &State,
+    run: (JobId, u32),
+    cursor: &mut String,
+    output: &mut futures_util::stream::BoxStream<'static, engine::Result<Vec<LogLine>>>,
+) -> Result<(), Error> {
+    let rest = drain(state, run, cursor, output);
+    if let Ok(kept) = tokio::time::timeout(OUTPUT_PATIENCE, rest).await {
+        return kept;
+    }
+    tracing::warn!(job = %run.0, "its output did not end; the rest is left out");
+    Ok(())
 }
 
 /// The job, if this attempt still is what it is at.

@@ -19,6 +19,10 @@ const BACKGROUNDS: [&str; 16] = [
 const MARKS: usize = 8;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "terminals turn each of them on and off by itself"
+)]
 struct Style {
     color: Option<u8>,
     background: Option<u8>,
@@ -248,13 +252,14 @@ fn escape(rest: &mut Rest<'_>, style: &mut Style) {
 
 fn control(rest: &mut Rest<'_>, style: &mut Style) {
     let mut codes = String::new();
+    let mut of_colours = true;
     for (_, c) in rest {
         match c {
             '0'..='9' | ';' | ':' if codes.len() < 64 => codes.push(c),
-            'm' => return style.take(&codes),
+            'm' if of_colours => return style.take(&codes),
             '\x40'..='\x7e' => return,
             // With a question mark before it, `m` is about something else.
-            _ => codes = "255".into(),
+            _ => of_colours = false,
         }
     }
 }

@@ -41,7 +41,7 @@ impl Asked {
     /// Without what means nothing.
     pub(super) fn cleaned(mut self) -> Self {
         for number in [&mut self.line, &mut self.from, &mut self.before] {
-            if number.parse::<i64>().ok().filter(|n| *n > 0).is_none() {
+            if number.parse::<i64>().ok().is_none_or(|n| n <= 0) {
                 number.clear();
             }
         }

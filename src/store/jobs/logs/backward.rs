@@ -88,9 +88,10 @@ pub async fn backward(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let at_once = match filter.all() {
-        true => i64::try_from(limit).unwrap_or(ROWS).min(ROWS),
-        false => ROWS,
+    let at_once = if filter.all() {
+        i64::try_from(limit).unwrap_or(ROWS).min(ROWS)
+    } else {
+        ROWS
     };
     loop {
         let loose = rows(conn, TAIL, job, (back.lowest, at_once)).await?;
