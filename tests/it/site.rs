@@ -133,41 +133,18 @@ impl Site {
             sessions::bearer(&mut conn, &hash).await.unwrap().unwrap()
         };
         let (id, job): (AppSessionId, JobId) = (random::id(now), random::id(now));
-        let mut session = AppSession {
-            id,
-            workspace: bearer.workspace,
-            account: bearer.account,
-            job,
-            manifest: Manifest {
-                // Of each template only one session may be live.
-                slug: format!("double-{label}"),
-                ..toml::from_str(MANIFEST).unwrap()
-            },
-            settings: Settings {
-                max_minutes: 60,
-                idle_minutes: 0,
-                max_usd_micros: None,
-            },
-            phase: Phase::Created,
-            phase_since: now,
-            version: 0,
-            last_event: 0,
-            created_at: now,
-            reserved_at: None,
-            image_at: None,
-            starting_at: None,
-            started_at: None,
-            ready_at: None,
-            stopping_at: None,
-            ended_at: None,
-            image_done: None,
-            image_total: None,
-            stops_at: None,
-            last_used_at: None,
-            end_code: None,
-            end_reason: None,
-            failed_step: None,
+        let manifest = Manifest {
+            // Of each template only one session may be live.
+            slug: format!("double-{label}"),
+            ..toml::from_str(MANIFEST).unwrap()
         };
+        let settings = Settings {
+            max_minutes: 60,
+            idle_minutes: 0,
+            max_usd_micros: None,
+        };
+        let owner = (bearer.workspace, bearer.account);
+        let mut session = AppSession::new(id, owner, job, (manifest, settings), now);
         let mut row = job_of(job, id, &bearer, now);
         let ready = matches!(phase, Phase::Running | Phase::Stopping);
         let web = services::Service {

@@ -3,7 +3,7 @@ use super::{offer, templates, view, words};
 use crate::api::apps as wire;
 use crate::api::templates::Choices;
 use crate::api::{LaunchApp, StopApp};
-use crate::domain::app::{Phase, Settings};
+use crate::domain::app::Settings;
 use crate::domain::estimate::Quote;
 use crate::domain::id::AppSessionId;
 use crate::domain::money::Usd;
@@ -135,33 +135,13 @@ pub(in crate::orchestrator) async fn create(
     if let Some(live) = queries::active(conn, job.workspace, &app.manifest.slug).await? {
         return Ok(Some(already_running(&live)));
     }
-    let mut session = AppSession {
-        id: app.id,
-        workspace: job.workspace,
-        account: job.account,
-        job: job.id,
-        manifest: app.manifest.clone(),
-        settings: app.settings,
-        phase: Phase::Created,
-        phase_since: job.created_at,
-        version: 0,
-        last_event: 0,
-        created_at: job.created_at,
-        reserved_at: None,
-        image_at: None,
-        starting_at: None,
-        started_at: None,
-        ready_at: None,
-        stopping_at: None,
-        ended_at: None,
-        image_done: None,
-        image_total: None,
-        stops_at: None,
-        last_used_at: None,
-        end_code: None,
-        end_reason: None,
-        failed_step: None,
-    };
+    let mut session = AppSession::new(
+        app.id,
+        (job.workspace, job.account),
+        job.id,
+        (app.manifest.clone(), app.settings),
+        job.created_at,
+    );
     let origins: Vec<(String, String)> = app
         .manifest
         .services

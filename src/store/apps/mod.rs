@@ -49,6 +49,46 @@ pub struct AppSession {
     pub failed_step: Option<String>,
 }
 
+impl AppSession {
+    /// One that has just been launched, and to which nothing has happened yet.
+    #[must_use]
+    pub fn new(
+        id: AppSessionId,
+        (workspace, account): (WorkspaceId, AccountId),
+        job: JobId,
+        (manifest, settings): (Manifest, Settings),
+        at: OffsetDateTime,
+    ) -> Self {
+        Self {
+            id,
+            workspace,
+            account,
+            job,
+            manifest,
+            settings,
+            phase: Phase::Created,
+            phase_since: at,
+            version: 0,
+            last_event: 0,
+            created_at: at,
+            reserved_at: None,
+            image_at: None,
+            starting_at: None,
+            started_at: None,
+            ready_at: None,
+            stopping_at: None,
+            ended_at: None,
+            image_done: None,
+            image_total: None,
+            stops_at: None,
+            last_used_at: None,
+            end_code: None,
+            end_reason: None,
+            failed_step: None,
+        }
+    }
+}
+
 /// Writes a new session with its services' origins and its first events.
 /// `session.last_event` is theirs to set.
 ///

@@ -361,12 +361,11 @@ async fn raise(
     clock: Clock,
     change: fn(&mut Config),
 ) -> (TestApi, Background) {
-    let store = match store {
-        Some(store) => store,
-        None => {
-            let file = dir.path().join("junglegrid.db");
-            Store::open_file(&file).await.unwrap()
-        }
+    let store = if let Some(store) = store {
+        store
+    } else {
+        let file = dir.path().join("junglegrid.db");
+        Store::open_file(&file).await.unwrap()
     };
     let catalogue = Catalogue::load(Some(&dir.path().join("templates"))).unwrap();
     let engine: Arc<dyn Engine> = Arc::clone(machine) as _;

@@ -102,37 +102,13 @@ impl Desk {
             assigned_at: None,
             completed_at: None,
         };
-        let mut session = AppSession {
-            id,
-            workspace,
-            account,
-            job: job.id,
-            settings: Settings {
-                max_minutes: 240,
-                idle_minutes: 30,
-                max_usd_micros: None,
-            },
-            phase: Phase::Created,
-            phase_since: now,
-            version: 0,
-            last_event: 0,
-            created_at: now,
-            reserved_at: None,
-            image_at: None,
-            starting_at: None,
-            started_at: None,
-            ready_at: None,
-            stopping_at: None,
-            ended_at: None,
-            image_done: None,
-            image_total: None,
-            stops_at: None,
-            last_used_at: None,
-            end_code: None,
-            end_reason: None,
-            failed_step: None,
-            manifest,
+        let settings = Settings {
+            max_minutes: 240,
+            idle_minutes: 30,
+            max_usd_micros: None,
         };
+        let mut session =
+            AppSession::new(id, (workspace, account), job.id, (manifest, settings), now);
         let origins = session.manifest.services.iter();
         let origins: Vec<_> = origins
             .map(|service| (service.id.clone(), random::token("")[..26].to_owned()))
