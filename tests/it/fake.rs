@@ -337,7 +337,7 @@ async fn call(State(fake): State<Shared>, method: Method, uri: Uri, body: Bytes)
         let text: String = fake
             .logs
             .iter()
-            .map(|item| format!("{}\n", item.message))
+            .flat_map(|item| [item.message.as_str(), "\n"])
             .collect();
         let attached = "attachment; filename=\"job.txt\"";
         return (

@@ -137,7 +137,9 @@ async fn all_of_it_can_be_fetched_in_parts() {
         script("seq 5000; head -c 40000 /dev/zero | tr '\\0' x; echo; printf end"),
     )
     .await;
-    let mut whole: String = (1..=5000).map(|n| format!("{n}\n")).collect();
+    let mut whole: String = (1..=5000)
+        .flat_map(|n| [n.to_string(), "\n".to_owned()])
+        .collect();
     whole.push_str(&"x".repeat(40_000));
     whole.push_str("\nend\n");
     let whole = whole.as_bytes();
@@ -271,16 +273,16 @@ async fn of_all_jobs_the_newest_failures_come_first() {
         ids.push(printed(&ada, named(name, what)).await);
     }
     let found = async |query: &str| {
-        let mut names = Vec::new();
+        let mut list = Vec::new();
         let mut cursor = String::new();
         loop {
             let page = ada.see(&format!("/v1/logs?{query}&cursor={cursor}")).await;
             for of in page["logs"].as_array().unwrap() {
-                names.push(of["name"].as_str().unwrap().to_owned());
+                list.push(of["name"].as_str().unwrap().to_owned());
             }
             match page["next_cursor"].as_str() {
                 Some(next) => next.clone_into(&mut cursor),
-                None => return names,
+                None => return list,
             }
             assert_eq!(page["has_more"], true);
         }

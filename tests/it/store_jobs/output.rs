@@ -324,7 +324,12 @@ async fn look(
 async fn read(conn: &mut Conn, model: &Model, random: &mut StdRng, all: &[Line]) {
     let whole: String = all
         .iter()
-        .map(|line| format!("{}{}", line.message, if line.truncated { "" } else { "\n" }))
+        .flat_map(|line| {
+            [
+                line.message.as_str(),
+                if line.truncated { "" } else { "\n" },
+            ]
+        })
         .collect();
     let whole = whole.into_bytes();
     let extent = logs::extent(conn, model.job).await.unwrap();
