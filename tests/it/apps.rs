@@ -54,8 +54,13 @@ async fn a_launch_is_followed_to_its_dashboard_and_to_its_end() {
     );
     assert_eq!(shown["workload_type"], "inference");
 
+    // The second service is waited for by nobody but this test.
+    let passed = |session: &Value| session["services"][1]["passed"] != 0;
+    stage.until(&id, "a check of the second", passed).await;
     *stage.machine.obeys.lock().unwrap() = false;
     stage.pass(600);
+    let ready = |session: &Value| session["services"][1]["state"] == "ready";
+    stage.until(&id, "the second service", ready).await;
     let path = format!("/v1/app-sessions/{id}/stop");
     let stopping = stage.post(&path, json!({"reason": "done for today"})).await;
     assert_eq!(stopping.status, 200);
@@ -83,7 +88,6 @@ async fn a_launch_is_followed_to_its_dashboard_and_to_its_end() {
     assert_eq!(shown["actual_cost_usd"], 0.02);
 
     let kinds = stage.kinds(&id).await;
-    // The second service is waited for by nobody.
     let ready = kinds.iter().filter(|kind| *kind == "service.ready");
     assert_eq!(ready.count(), 2, "{kinds:?}");
     let of_phases = kinds.iter().map(String::as_str);

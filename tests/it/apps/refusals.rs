@@ -244,6 +244,8 @@ async fn a_run_that_was_given_up_is_stopped_when_it_comes_back() {
     stage.until(&id, "its last answer", seen).await;
     *stage.machine.blind.lock().unwrap() = true;
     stage.kill();
+    stage.script.says("/desk", Err("connection refused"));
+    stage.script.says("/clock", Err("connection refused"));
     stage.pass(1_200);
     stage.restart().await;
     let end = stage.ended(&id).await;

@@ -3,12 +3,12 @@ use super::stage::Stage;
 use crate::harness::on_each_database;
 use junglegrid::domain::app::{Phase, ServiceState};
 use junglegrid::domain::id::{AppSessionId, Id as _, SessionId};
-use junglegrid::store::Error;
 use junglegrid::store::apps::events::{self, NewEvent};
 use junglegrid::store::apps::passes::{self, Leave};
 use junglegrid::store::apps::queries::{self, Filter};
 use junglegrid::store::apps::services::Service;
 use junglegrid::store::apps::{self as table, services};
+use junglegrid::store::{Conn, Error};
 use serde_json::json;
 use time::Duration;
 
@@ -59,6 +59,14 @@ fn event() -> NewEvent {
     }
 }
 
+/// Waits for what the killed server had already sent to the database.
+async fn settle(conn: &mut Conn) {
+    sqlx::query("UPDATE app_sessions SET id = id")
+        .execute(conn)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn who_is_late_writes_nothing() {
     on_each_database(async |store, dir| {
@@ -69,6 +77,7 @@ async fn who_is_late_writes_nothing() {
         let now = stage.api.clock.now();
         let mut conn = store.read().await.unwrap();
         let conn = &mut *conn;
+        settle(conn).await;
         assert_eq!(queries::live(conn).await.unwrap(), [id]);
         let found = table::find_for_worker(conn, id).await.unwrap().unwrap();
         assert!(found.starting_at.is_some() && found.starting_at <= found.started_at);
@@ -128,6 +137,7 @@ async fn leave_to_enter_is_good_once_and_thrown_away_when_it_is_over() {
         let now = stage.api.clock.now();
         let mut conn = store.read().await.unwrap();
         let conn = &mut *conn;
+        settle(conn).await;
         let session = table::find_for_worker(conn, id).await.unwrap().unwrap();
         let leave = |seconds: i64| Leave {
             session: id,

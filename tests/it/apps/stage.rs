@@ -94,6 +94,9 @@ primary = true
 readiness = { path = "/desk" }
 "#;
 
+/// How long what is killed may take to be gone.
+const LONGEST_END: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// What goes on without anyone asking, in threads of its own, so that it can be
 /// killed between any two steps.
 struct Background(Option<tokio::runtime::Runtime>);
@@ -112,8 +115,11 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
+        // Waited for: connections to Postgres die with the runtime that opened them, and
+        // nobody may be given one of those. A runtime cannot be waited for from within one.
         if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+            let gone = std::thread::spawn(move || runtime.shutdown_timeout(LONGEST_END));
+            gone.join().ok();
         }
     }
 }
