@@ -323,11 +323,12 @@ async fn an_app_that_does_not_answer_is_excused() {
     // An upload is waited for while it goes on; its answer is then due.
     let (begun, sent) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&sent);
+    let chunk = Bytes::from(vec![b'x'; 16 * 1024]);
     let more = std::iter::from_fn(move || {
         let more = begun.elapsed() < first_byte * 2;
         more.then(|| {
-            count.fetch_add(5, Ordering::Relaxed);
-            Ok::<_, Infallible>(Bytes::from_static(b"12345"))
+            count.fetch_add(chunk.len(), Ordering::Relaxed);
+            Ok::<_, Infallible>(chunk.clone())
         })
     });
     let chunks = futures_util::stream::iter(more);
