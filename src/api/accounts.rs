@@ -1,12 +1,14 @@
 //! Accounts and sessions (`/auth`).
+use super::openapi::Time;
 use crate::domain::account::Role;
 use crate::domain::id::{AccountId, WorkspaceId};
 use crate::domain::money::Usd;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Registration {
     pub email: String,
@@ -21,7 +23,7 @@ pub struct Registration {
 
 /// The answer to every well-formed registration, whether or not the address was
 /// already in use.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Registered {
     pub account_id: AccountId,
     pub email: String,
@@ -30,7 +32,7 @@ pub struct Registered {
 }
 
 /// How mail leaves this installation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Delivery {
     Smtp,
@@ -38,7 +40,7 @@ pub enum Delivery {
     Outbox,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Verification {
     pub email: String,
@@ -48,7 +50,7 @@ pub struct Verification {
     pub account_id: Option<AccountId>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Resend {
     pub email: String,
@@ -56,20 +58,20 @@ pub struct Resend {
     pub account_id: Option<AccountId>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Credentials {
     pub email: String,
     pub password: String,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Forgotten {
     pub email: String,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Reset {
     pub email: String,
@@ -77,16 +79,17 @@ pub struct Reset {
     pub password: String,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SignedIn {
     /// The session's bearer token, `jgs_…`.
     pub token: String,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
     pub account: Account,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Account {
     pub id: AccountId,
     pub email: String,
@@ -95,7 +98,7 @@ pub struct Account {
     pub roles: Vec<Role>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
     pub account: Account,
     pub workspace: Workspace,
@@ -103,6 +106,7 @@ pub struct Session {
     /// Whether this account runs the installation.
     pub operator: bool,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
     /// What the workspace can spend.
     pub balance_usd: Usd,
@@ -110,18 +114,18 @@ pub struct Session {
     pub active_jobs: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Workspace {
     pub id: WorkspaceId,
     pub name: String,
 }
 
 /// Done, or will be; the message is for people.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     pub message: String,
 }
 
 /// A body that says nothing; anything sent is ignored.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Nothing {}

@@ -1,17 +1,20 @@
 //! Launched apps: `/v1/app-sessions`.
+use super::openapi::Time;
 use super::templates::{Choices, Usual};
 use crate::domain::app::{EndCode, Phase, ServiceState};
 use crate::domain::id::{AppSessionId, EstimateId, JobId};
 use crate::domain::job::Status;
 use crate::domain::money::Usd;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
 /// A launch. `acknowledged_estimate` must name an estimate of this template with
 /// these choices that has not expired.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "AppLaunch")]
 pub struct Launch {
     pub template: String,
     #[serde(flatten)]
@@ -23,8 +26,9 @@ pub struct Launch {
     pub from_session: Option<AppSessionId>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "AppFilter")]
 pub struct Filter {
     /// 1 to 100; 20 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,14 +42,16 @@ pub struct Filter {
     pub status: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppList")]
 pub struct List {
     pub app_sessions: Vec<Session>,
     pub next_cursor: Option<String>,
     pub has_more: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppSession")]
 pub struct Session {
     pub id: AppSessionId,
     pub status: Phase,
@@ -76,14 +82,17 @@ pub struct Session {
     pub cost_usd: Usd,
     pub hold_usd: Usd,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub created_at: OffsetDateTime,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub phase_since: OffsetDateTime,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub ready_at: Option<OffsetDateTime>,
     /// When billing began: at readiness.
     #[serde(
@@ -91,6 +100,7 @@ pub struct Session {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub billed_from: Option<OffsetDateTime>,
     /// When it stops by itself.
     #[serde(
@@ -98,18 +108,21 @@ pub struct Session {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub stops_at: Option<OffsetDateTime>,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub last_used_at: Option<OffsetDateTime>,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub ended_at: Option<OffsetDateTime>,
     /// How it ended, once it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +135,8 @@ pub struct Session {
 }
 
 /// One step on the way to the dashboard.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppStep")]
 pub struct Step {
     /// `created`, `reserved`, `image`, `starting`, `service-…` or `dashboard`.
     pub id: String,
@@ -136,12 +150,14 @@ pub struct Step {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub since: Option<OffsetDateTime>,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub done_at: Option<OffsetDateTime>,
     /// For steps that take time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,8 +170,9 @@ pub struct Step {
     pub bytes: Option<(i64, i64)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AppStepState")]
 pub enum StepState {
     Waiting,
     Doing,
@@ -165,7 +182,8 @@ pub enum StepState {
     Skipped,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppService")]
 pub struct Service {
     pub id: String,
     pub label: String,
@@ -183,12 +201,14 @@ pub struct Service {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub checked_at: Option<OffsetDateTime>,
     /// Whether it can be opened now.
     pub open: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppEnd")]
 pub struct End {
     pub code: EndCode,
     /// What happened.
@@ -205,8 +225,9 @@ pub struct End {
     pub charged_usd: Usd,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "AppEventFilter")]
 pub struct EventFilter {
     /// Events after this number.
     pub after: i64,
@@ -215,14 +236,16 @@ pub struct EventFilter {
     pub limit: Option<u32>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppEvents")]
 pub struct Events {
     pub events: Vec<Event>,
     pub next_cursor: Option<String>,
     pub has_more: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppEvent")]
 pub struct Event {
     /// Counts from 1 without gaps.
     pub sequence: i64,
@@ -236,11 +259,13 @@ pub struct Event {
     /// `info`, `warning` or `error`.
     pub level: String,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub created_at: OffsetDateTime,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "AppStop")]
 pub struct Stop {
     /// Kept in the session's history: 500 characters at most.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -248,8 +273,9 @@ pub struct Stop {
 }
 
 /// Without `acknowledged_estimate` nothing changes, and the answer is the price.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "AppExtend")]
 pub struct Extend {
     /// Minutes to add: 15 to 1440.
     pub minutes: u32,
@@ -257,7 +283,8 @@ pub struct Extend {
     pub acknowledged_estimate: Option<EstimateId>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppExtension")]
 pub struct Extension {
     pub estimate_id: EstimateId,
     pub minutes: u32,
@@ -266,15 +293,18 @@ pub struct Extension {
     pub hold_usd: Usd,
     pub available_usd: Usd,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub stops_at: OffsetDateTime,
     /// Whether it has been carried out.
     pub applied: bool,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "AppOpen")]
 pub struct Open {
     /// The primary unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -284,17 +314,20 @@ pub struct Open {
 /// Leave to enter an app: `token` is sent once to `url` in the body of a POST form.
 /// The page with that form needs `Referrer-Policy: strict-origin`: where it is
 /// `same-origin`, browsers send `Origin: null`, and the app's host refuses.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppTicket")]
 pub struct Ticket {
     pub url: String,
     pub token: String,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
 }
 
 /// One message of the live stream: all of the session, and what is new since the
 /// one before.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppChange")]
 pub struct Change {
     pub session: Session,
     pub events: Vec<Event>,
@@ -303,7 +336,8 @@ pub struct Change {
     pub lines: Vec<Line>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppLine")]
 pub struct Line {
     pub entry_id: i64,
     /// `stdout`, `stderr` or `system`.
@@ -313,12 +347,13 @@ pub struct Line {
 
 /// Every app that is on its way to running or to its end, of all workspaces;
 /// longest over its usual time first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppBoard")]
 pub struct Board {
     pub launches: Vec<Launching>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Launching {
     pub id: AppSessionId,
     pub template: String,
@@ -328,6 +363,7 @@ pub struct Launching {
     pub status: Phase,
     pub status_message: String,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub phase_since: OffsetDateTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual: Option<Usual>,

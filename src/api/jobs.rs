@@ -1,10 +1,12 @@
 //! Jobs: contract sections 3.1 to 3.7 and 3.10.
+use super::openapi::Time;
 use crate::domain::estimate::Confidence;
 use crate::domain::id::{AppSessionId, EstimateId, JobId};
 use crate::domain::job::{Phase, Status};
 use crate::domain::money::Usd;
 use crate::domain::routing::{Check, Relaxed};
 use crate::domain::spec::{OptimizeFor, RegionMode, WorkloadType};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -15,7 +17,7 @@ use time::serde::rfc3339;
 pub type Content = Map<String, Value>;
 
 /// Contract 3.2. On `/v1/mcp` `estimated_cost_usd` is `{min, max}` instead.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     pub estimate_id: EstimateId,
     /// Whether the job can run here at all.
@@ -41,8 +43,10 @@ pub struct Estimate {
     pub estimated_queue_wait_max_seconds: i64,
     pub queue_wait_basis: String,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub estimated_start_at_min: OffsetDateTime,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub estimated_start_at_max: OffsetDateTime,
     pub rate_basis: String,
     pub confidence: Confidence,
@@ -73,13 +77,15 @@ pub struct Estimate {
     pub screening: Screening,
     pub time_limit_seconds: u32,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub quoted_at: OffsetDateTime,
     /// Until when an acknowledgement of this estimate is accepted.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Classification {
     pub workload_type: WorkloadType,
     pub requires_gpu: bool,
@@ -88,7 +94,8 @@ pub struct Classification {
     pub reasons: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "EstimatedRoute")]
 pub struct Route {
     pub route_status: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,7 +106,7 @@ pub struct Route {
     pub selection_reason: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Capacity {
     pub live_capacity_available: bool,
     pub live_candidate_count: u32,
@@ -109,14 +116,14 @@ pub struct Capacity {
     pub estimate_source: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CapacityStatus {
     /// `available`, `limited`, `unavailable` or `unknown`.
     pub availability: String,
     pub immediate_capacity_confirmed: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Screening {
     pub policy_version: String,
     /// `passed`, `warning` or `blocked`.
@@ -128,20 +135,24 @@ pub struct Screening {
 }
 
 /// Contract 3.3.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SubmittedJob")]
 pub struct Submitted {
     pub job_id: JobId,
     pub id: JobId,
     pub status: Status,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub queued_at: OffsetDateTime,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub submitted_at: OffsetDateTime,
     pub status_message: String,
     pub hold_usd: Usd,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobFilter")]
 pub struct Filter {
     /// 1 to 100; 20 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,7 +171,8 @@ pub struct Filter {
     pub q: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobList")]
 pub struct List {
     pub jobs: Vec<Job>,
     pub limit: i64,
@@ -169,7 +181,7 @@ pub struct List {
 }
 
 /// Contract 3.5.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Job {
     pub job_id: JobId,
     pub id: JobId,
@@ -182,26 +194,31 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub created_at: OffsetDateTime,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub updated_at: OffsetDateTime,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub queued_at: Option<OffsetDateTime>,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub started_at: Option<OffsetDateTime>,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub completed_at: Option<OffsetDateTime>,
     pub status: Status,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,10 +229,13 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_phase: Option<Phase>,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub phase_started_at: OffsetDateTime,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub phase_last_updated_at: OffsetDateTime,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub last_status_update: OffsetDateTime,
     pub wait_duration_seconds: i64,
     pub delayed_start: bool,
@@ -268,14 +288,14 @@ pub struct Job {
     pub last_event: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DelayReason {
     pub code: String,
     pub message: String,
 }
 
 /// Where the job is between the queue and a machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Scheduling {
     /// `waiting`, `placed` or `ended`.
     pub state: String,
@@ -284,7 +304,7 @@ pub struct Scheduling {
     pub provider: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StartupDiagnostics {
     pub command_spawned: bool,
     pub workload_logs_available: bool,
@@ -292,7 +312,8 @@ pub struct StartupDiagnostics {
     pub scripts_prepared: Option<bool>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobFailure")]
 pub struct Failure {
     pub code: String,
     pub summary: String,
@@ -302,20 +323,21 @@ pub struct Failure {
     pub retryable: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactContract {
     pub expected_artifacts: Vec<ExpectedArtifact>,
     pub automatic_collection_dir: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExpectedArtifact {
     pub path: String,
     pub filename: String,
     pub required: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobBilling")]
 pub struct Billing {
     /// `held`, `settled` or `none`.
     pub status: String,
@@ -329,7 +351,8 @@ pub struct Billing {
 }
 
 /// Contract 3.6.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobRuntime")]
 pub struct Runtime {
     pub job_id: JobId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -341,14 +364,14 @@ pub struct Runtime {
     pub diagnostics: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Availability {
     pub exit_code: Available,
     pub stdout_tail: Available,
     pub stderr_tail: Available,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Available {
     /// `available`, `delayed`, `partial_loss`, `truncated` or `unsupported`.
     pub state: String,
@@ -356,7 +379,8 @@ pub struct Available {
     pub reason: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobEventFilter")]
 pub struct EventFilter {
     /// 1 to 1000; all unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -373,7 +397,8 @@ pub struct EventFilter {
 }
 
 /// Contract 3.7.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobEvents")]
 pub struct Events {
     pub job_id: JobId,
     pub status: Status,
@@ -385,10 +410,12 @@ pub struct Events {
     pub next_cursor: Option<String>,
     pub has_more: bool,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub generated_at: OffsetDateTime,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobEvent")]
 pub struct Event {
     /// Stable and unique: `<job>:<sequence>`.
     pub id: String,
@@ -404,13 +431,15 @@ pub struct Event {
     /// `info`, `warning` or `error`.
     pub level: String,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub created_at: OffsetDateTime,
     /// Counts from 1 within the job, without gaps.
     pub sequence: i64,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "JobCancellation")]
 pub struct Cancellation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -420,7 +449,8 @@ pub struct Cancellation {
     pub wait_seconds: Option<u32>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CancelledJob")]
 pub struct Cancelled {
     pub job_id: JobId,
     /// `cancelled`; or, if it is still stopping after the wait, what it is now.
@@ -433,8 +463,9 @@ pub struct Cancelled {
 }
 
 /// One message on [`super::JOB_LIVE`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schemars(rename = "JobChange")]
 pub enum Change {
     /// The job has changed; the events since the last message.
     Job { job: Box<Job>, events: Vec<Event> },

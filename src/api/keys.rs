@@ -1,14 +1,17 @@
 //! Keys with which programs act for a workspace: `/v1/api-keys`.
 //!
 //! Only people make and change keys: these operations take a session, not a key.
+use super::openapi::Time;
 use crate::domain::api_key::{Scope, Status};
 use crate::domain::id::{AccountId, ApiKeyId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "NewApiKey")]
 pub struct NewKey {
     /// 1 to 80 characters.
     pub name: String,
@@ -25,8 +28,9 @@ pub struct NewKey {
 }
 
 /// What is to change; what is not given stays.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "ApiKeyPatch")]
 pub struct Patch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -37,8 +41,9 @@ pub struct Patch {
 }
 
 /// A new secret for the same key.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "ApiKeyRotation")]
 pub struct Rotation {
     /// How long the secret before goes on working: 0 to 604,800; a day unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,8 +57,9 @@ pub struct Rotation {
     pub expires_in_days: Option<i64>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "ApiKeyFilter")]
 pub struct Filter {
     /// 1 to 100; 20 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +71,8 @@ pub struct Filter {
     pub status: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ApiKeyList")]
 pub struct List {
     pub api_keys: Vec<ApiKey>,
     pub limit: i64,
@@ -73,7 +80,7 @@ pub struct List {
     pub has_more: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ApiKey {
     pub id: ApiKeyId,
     pub name: String,
@@ -84,6 +91,7 @@ pub struct ApiKey {
     pub prefix: String,
     pub last4: String,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub created_at: OffsetDateTime,
     pub created_by: Creator,
     /// Never unless given.
@@ -92,18 +100,21 @@ pub struct ApiKey {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub expires_at: Option<OffsetDateTime>,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub disabled_at: Option<OffsetDateTime>,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub revoked_at: Option<OffsetDateTime>,
     /// When it got the secret that it has now, if it was rotated.
     #[serde(
@@ -111,6 +122,7 @@ pub struct ApiKey {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub rotated_at: Option<OffsetDateTime>,
     /// Any of its secrets, to the minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,16 +133,19 @@ pub struct ApiKey {
 }
 
 /// Who made a key.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ApiKeyCreator")]
 pub struct Creator {
     pub account_id: AccountId,
     pub email: String,
 }
 
 /// When and from where something was used.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ApiKeyUse")]
 pub struct Use {
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub at: OffsetDateTime,
     pub ip: String,
     /// What the program called itself.
@@ -139,18 +154,21 @@ pub struct Use {
 }
 
 /// A secret that a newer one has taken the place of.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PreviousApiKey")]
 pub struct Previous {
     pub prefix: String,
     pub last4: String,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub valid_until: OffsetDateTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Use>,
 }
 
 /// A key with its secret, which is told this once and stored as a hash.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MadeApiKey")]
 pub struct Made {
     /// `jg_…`
     pub key: String,
@@ -167,9 +185,13 @@ impl std::fmt::Debug for Made {
 }
 
 /// When a key expires: a time, or `null` for never.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Expiry(#[serde(with = "rfc3339::option")] pub Option<OffsetDateTime>);
+pub struct Expiry(
+    #[serde(with = "rfc3339::option")]
+    #[schemars(with = "Option<Time>")]
+    pub Option<OffsetDateTime>,
+);
 
 /// Tells `null` from nothing.
 fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Expiry>, D::Error> {

@@ -1,13 +1,16 @@
 //! What jobs print: contract 3.8, and more ways to look at it.
+use super::openapi::Time;
 use crate::domain::id::JobId;
 use crate::domain::job::Status;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
 /// Which lines of one job. Of `cursor`, `tail`, `from`, `around`, `before` and
 /// `first_error` one says where; the last of them in this order if there are several.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LogFilter")]
 pub struct Filter {
     /// 1 to 1000, 100 unless given; more is cut to 1000. A page is also no more than
     /// about half a megabyte of text.
@@ -44,7 +47,8 @@ pub struct Filter {
     pub q: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LogPage")]
 pub struct Page {
     pub job_id: JobId,
     pub status: Status,
@@ -83,7 +87,8 @@ pub struct Page {
 }
 
 /// One line of output, without its line end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LogItem")]
 pub struct Item {
     /// Counts from 1 within the job, lines that were dropped included.
     pub entry_id: i64,
@@ -98,8 +103,10 @@ pub struct Item {
     /// Cut after 16 KB: the next line of this stream goes on where it ends.
     pub truncated: bool,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub created_at: OffsetDateTime,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub timestamp: OffsetDateTime,
     /// `debug`, `info`, `warning` or `error`: the rule is that of
     /// [`crate::domain::logs::Level::of`].
@@ -114,7 +121,8 @@ pub struct Item {
 }
 
 /// Which lines of all jobs.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AllLogsFilter")]
 pub struct AllFilter {
     /// Jobs, 1 to 50, 10 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,7 +143,8 @@ pub struct AllFilter {
 
 /// Jobs that have printed something that is wanted: failed ones first, those that
 /// failed last before the others; then the rest, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AllLogs")]
 pub struct All {
     pub logs: Vec<OfJob>,
     pub limit: i64,
@@ -146,7 +155,8 @@ pub struct All {
 }
 
 /// The end of what is wanted of one job's output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LogsOfJob")]
 pub struct OfJob {
     pub job_id: JobId,
     pub name: String,
@@ -154,12 +164,14 @@ pub struct OfJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub created_at: OffsetDateTime,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub completed_at: Option<OffsetDateTime>,
     /// The last lines that are wanted, oldest first.
     pub items: Vec<Item>,

@@ -7,11 +7,13 @@
 //! allows it. Times are RFC 3339 in UTC, amounts are JSON numbers of US dollars.
 pub mod accounts;
 pub mod apps;
+pub mod content;
 pub mod drafts;
 pub mod jobs;
 pub mod keys;
 pub mod logs;
 pub mod nodes;
+pub mod openapi;
 pub mod overview;
 pub mod problem;
 pub mod templates;
@@ -23,6 +25,8 @@ use crate::domain::api_key::Scope::{
 };
 use crate::domain::id::{ApiKeyId, AppSessionId, DraftId, JobId};
 use http::Method;
+use openapi::Operation;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// One operation of the API.
@@ -34,10 +38,10 @@ pub trait Endpoint: Send + 'static {
     /// The status code of success.
     const STATUS: u16;
     /// Values of the pattern's parameters, in order: `()`, or a tuple.
-    type Path: DeserializeOwned + PathValues + Send;
-    type Query: DeserializeOwned + Serialize + Default + Send;
-    type Body: DeserializeOwned + Serialize + Send;
-    type Reply: DeserializeOwned + Serialize + Send;
+    type Path: DeserializeOwned + PathValues + JsonSchema + Send;
+    type Query: DeserializeOwned + Serialize + Default + JsonSchema + Send;
+    type Body: DeserializeOwned + Serialize + JsonSchema + Send;
+    type Reply: DeserializeOwned + Serialize + JsonSchema + Send;
 }
 
 /// Who may call an operation.
@@ -55,10 +59,10 @@ pub enum Access {
 
 /// Declares the endpoints, one per line; this table *is* the API's index.
 macro_rules! endpoints {
-    ($( $(#[$doc:meta])* $name:ident = $method:ident $path:literal $access:expr,
+    ($( $(#[doc = $doc:literal])* $name:ident = $method:ident $path:literal $access:expr,
         $status:literal [path: $p:ty, query: $q:ty, body: $b:ty] -> $reply:ty; )+) => {
         $(
-            $(#[$doc])*
+            $(#[doc = $doc])*
             #[derive(Debug)]
             pub struct $name;
             impl Endpoint for $name {
@@ -74,6 +78,10 @@ macro_rules! endpoints {
         )+
         /// Every endpoint, for documentation and for the tests of routing and access.
         pub const ALL: &[(Method, &str, Access)] = &[$( (Method::$method, $path, $access), )+];
+        /// The same, as they describe themselves.
+        pub const OPERATIONS: &[Operation] = &[
+            $( Operation::of::<$name>(stringify!($name), concat!($($doc, "\n"),*)), )+
+        ];
     };
 }
 
@@ -232,10 +240,13 @@ endpoints! {
 
 /// Declares what answers in another way than with one JSON object: streams, files.
 macro_rules! raw {
-    ($( $(#[$doc:meta])* $name:ident = $method:ident $path:literal $access:expr; )+) => {
-        $( $(#[$doc])* pub const $name: &str = $path; )+
+    ($( $(#[doc = $doc:literal])* $name:ident = $method:ident $path:literal $access:expr; )+) => {
+        $( $(#[doc = $doc])* pub const $name: &str = $path; )+
         /// Every operation that answers in another way than with one JSON object.
         pub const RAW: &[(Method, &str, Access)] = &[$( (Method::$method, $path, $access), )+];
+        /// Their names and what is said of them, in the same order.
+        pub(crate) const RAW_DOCS: &[(&str, &str)] =
+            &[$( (stringify!($name), concat!($($doc, "\n"),*)), )+];
     };
 }
 
@@ -255,6 +266,9 @@ raw! {
     APP_LIVE = GET "/v1/app-sessions/{session}/live" FOLLOW;
     /// The operator's board whenever it has changed (`text/event-stream` of [`apps::Board`]).
     BOARD_LIVE = GET "/v1/operator/app-sessions/live" Access::Operator;
+
+    /// What this API is, in the words of `OpenAPI` 3.1 (`application/json`, with `ETag`).
+    OPENAPI = GET "/v1/openapi.json" Access::Public;
 }
 
 /// Fills the `{…}` parameters of a path pattern.

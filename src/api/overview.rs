@@ -2,9 +2,10 @@
 use super::drafts::Draft;
 use super::jobs::Job;
 use crate::domain::money::Usd;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Overview {
     /// Assigned, running or stopping.
     pub running: i64,
@@ -25,20 +26,21 @@ pub struct Overview {
     pub slots_used: u32,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// `ok`.
     pub status: String,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SpendingDay")]
 pub struct Day {
     /// `2026-11-23`.
     pub date: String,
     pub usd: Usd,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Balance {
     pub currency: String,
     pub available_usd: Usd,

@@ -1,20 +1,23 @@
 //! The catalogue of apps.
 use super::accounts::Nothing;
+use super::openapi::Time;
 use crate::domain::id::{AppSessionId, EstimateId};
 use crate::domain::money::Usd;
 use crate::domain::routing::Check;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TemplateList")]
 pub struct List {
     pub templates: Vec<Template>,
     pub next_cursor: Option<String>,
     pub has_more: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Template {
     pub slug: String,
     pub name: String,
@@ -56,7 +59,8 @@ pub struct Template {
     pub active_session: Option<AppSessionId>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TemplateService")]
 pub struct Service {
     pub id: String,
     pub label: String,
@@ -64,7 +68,8 @@ pub struct Service {
     pub primary: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TemplateVolume")]
 pub struct Volume {
     pub name: String,
     pub mount: String,
@@ -72,7 +77,8 @@ pub struct Volume {
 }
 
 /// How many seconds something usually takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "UsualSeconds")]
 pub struct Usual {
     pub low_seconds: i64,
     pub high_seconds: i64,
@@ -81,8 +87,9 @@ pub struct Usual {
 }
 
 /// What is chosen at a launch. Everything has a default.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "AppChoices")]
 pub struct Choices {
     /// Stopped so many hours after it was ready: 0.25 to the longest time limit. 4 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,7 +104,8 @@ pub struct Choices {
 }
 
 /// What a launch with these choices would cost and when it would be ready.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppEstimate")]
 pub struct Estimate {
     pub estimate_id: EstimateId,
     pub template: String,
@@ -114,15 +122,19 @@ pub struct Estimate {
     pub usual_start: Usual,
     /// When its dashboard would be open, at best and at worst.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub ready_at_min: OffsetDateTime,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub ready_at_max: OffsetDateTime,
     /// Where billing begins, in words.
     pub billing_from: String,
     pub available_usd: Usd,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub quoted_at: OffsetDateTime,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
 }
 

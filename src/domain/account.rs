@@ -1,9 +1,10 @@
 //! People: what an e-mail address and a password must look like, and roles.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a person does here. One account can hold both; the active one is an
 /// attribute of the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Runs workloads.

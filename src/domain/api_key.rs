@@ -1,6 +1,7 @@
 //! Keys with which programs act for a workspace: what they look like, what they
 //! may do and from where.
 use crate::domain::peer::Net;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
@@ -65,7 +66,9 @@ fn checksum(text: &str) -> String {
 }
 
 /// Leave to do one kind of thing, under the name that the public contract gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Scope {
     #[serde(rename = "jobs:estimate")]
     JobsEstimate,
@@ -241,7 +244,8 @@ fn range(entry: &str) -> Result<Net, String> {
 }
 
 /// Whether a key works, and if not, why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ApiKeyStatus")]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Active,

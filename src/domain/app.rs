@@ -2,11 +2,15 @@
 use super::estimate::Range;
 use super::money::Usd;
 use super::template::Phases;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How far a session has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[schemars(rename = "AppPhase")]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Waiting for capacity.
@@ -99,7 +103,8 @@ impl fmt::Display for Phase {
 }
 
 /// Why a session ended, or is about to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppEndCode")]
 #[serde(rename_all = "snake_case")]
 pub enum EndCode {
     /// A person stopped it.
@@ -183,7 +188,7 @@ impl EndCode {
 }
 
 /// How it stands with one service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceState {
     /// The app does not run yet.

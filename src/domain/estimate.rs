@@ -3,6 +3,7 @@
 use super::money::Usd;
 use super::routing::{Check, Placement, Relaxed, Snapshot, place, screen};
 use super::spec::JobSpec;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,7 +17,7 @@ pub struct Range {
 }
 
 /// How sure the figures are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     Low,

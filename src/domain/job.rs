@@ -1,10 +1,12 @@
 //! The life of a job, as one table of allowed moves.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use time::{Duration, OffsetDateTime};
 
 /// The words of the public contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobStatus")]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Pending,
@@ -69,7 +71,8 @@ impl fmt::Display for Status {
 }
 
 /// What is being done for a job that has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobPhase")]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     WaitingForCapacity,

@@ -4,6 +4,7 @@
 use super::estimate::said;
 use super::money::Usd;
 use super::spec::{HOST_IMAGE, JobSpec, RegionMode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One kind of place to run on, as it is now.
@@ -53,7 +54,7 @@ pub struct Snapshot {
 }
 
 /// One question asked of a job before it is let in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// Stable, such as `IMAGE_UNSUPPORTED`.
     pub code: String,
@@ -99,7 +100,7 @@ impl Check {
 }
 
 /// A preference that nothing live matches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Relaxed {
     pub field: String,
     pub asked: String,

@@ -10,6 +10,7 @@ mod hub;
 mod jobs;
 mod keys;
 mod lifecycle;
+mod openapi;
 mod overview;
 mod route;
 pub mod workers;
@@ -199,6 +200,7 @@ pub fn router(state: State) -> Router {
         .merge(drafts::routes())
         .merge(overview::routes())
         .merge(apps::routes())
-        .merge(keys::routes());
+        .merge(keys::routes())
+        .merge(openapi::routes());
     route::closed(routes).with_state(state)
 }

@@ -1,5 +1,6 @@
 //! Ties a handler to the endpoint that its signature names.
 use super::{Caller, Error, State};
+use crate::api::openapi::TWINS;
 use crate::api::{self, Endpoint, Origin};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -197,12 +198,21 @@ where
 }
 
 /// Routes it bare under `/v1/jobs` and enveloped under `/v1/mcp/jobs`.
+///
+/// # Panics
+///
+/// If it is not in [`TWINS`].
 pub(super) fn on_both<E, H, F>(handler: H) -> Router<State>
 where
     E: Endpoint,
     H: Fn(Cx, Call<E>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<E::Reply, Error>> + Send + 'static,
 {
+    assert!(
+        TWINS.contains(&(E::METHOD, E::PATH)),
+        "{} is no twin",
+        E::PATH
+    );
     let enveloped_path = E::PATH.replacen("/v1/", "/v1/mcp/", 1);
     at(E::PATH, handler.clone(), bare::<E>).merge(at(&enveloped_path, handler, enveloped::<E>))
 }

@@ -28,6 +28,7 @@ const EXPECTED: &[(&str, &str)] = &[
     ("POST /auth/password/forgot", "public"),
     ("POST /auth/password/reset", "public"),
     ("GET /v1/health", "public"),
+    ("GET /v1/openapi.json", "public"),
     // Contract 3, row by row; `jobs:write` as in 2.2.
     ("POST /v1/jobs/estimate", "jobs:estimate jobs:write"),
     ("POST /v1/jobs", "jobs:submit jobs:write"),

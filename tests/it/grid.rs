@@ -194,7 +194,7 @@ impl Grid {
         body: &Value,
     ) -> Result<Answer, reqwest::Error> {
         let mut request = self
-            .request(method, path)
+            .request(method.clone(), path)
             .header("content-type", "application/json");
         if !token.is_empty() {
             request = request.bearer_auth(token);
@@ -202,7 +202,7 @@ impl Grid {
         if !body.is_null() {
             request = request.body(body.to_string());
         }
-        answer(request.send().await?).await
+        answer((&method, path), request.send().await?).await
     }
 
     /// Somebody with a workspace and welcome credit.
@@ -235,9 +235,13 @@ impl Drop for Grid {
     }
 }
 
-async fn answer(response: reqwest::Response) -> Result<Answer, reqwest::Error> {
+async fn answer(
+    asked: (&Method, &str),
+    response: reqwest::Response,
+) -> Result<Answer, reqwest::Error> {
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = response.bytes().await?;
+    crate::harness::hold(asked, (status, &headers), &bytes);
     Ok(Answer {
         status,
         headers,

@@ -25,6 +25,7 @@ mod keys;
 mod kill;
 mod mail;
 mod malformed;
+mod openapi;
 mod output;
 mod plans;
 mod portal;

@@ -1,5 +1,8 @@
 //! The program itself as a process of its own, and plain HTTP/1.1 to speak to it:
 //! for tests that need what really crosses the wire.
+#[path = "openapi.rs"]
+pub(crate) mod openapi;
+
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -87,7 +90,19 @@ impl Server {
         .unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
-        Answer::parse(&bytes)
+        let answer = Answer::parse(&bytes);
+        // What is compressed is for tests of the wire.
+        if answer.header("content-encoding").is_empty() {
+            openapi::Seen {
+                method,
+                path,
+                status: answer.status,
+                kind: answer.header("content-type"),
+                body: &answer.body,
+            }
+            .hold();
+        }
+        answer
     }
 
     /// Calls the API; what it answers, which must be a success.
