@@ -307,6 +307,7 @@ mod tests {
             routing: Routing::default(),
             time_limit_seconds: 3_600,
             expected_artifacts: Vec::new(),
+            files: Vec::new(),
             notices: Vec::new(),
             app: None,
             metadata: None,

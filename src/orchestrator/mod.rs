@@ -6,6 +6,7 @@ mod content;
 mod drafts;
 mod error;
 mod estimates;
+mod files;
 mod hub;
 mod jobs;
 mod keys;
@@ -16,6 +17,7 @@ pub mod workers;
 
 pub use caller::{BearerId, Caller};
 pub use error::Error;
+pub use files::Files;
 pub use hub::{Change, Hub};
 
 use crate::clock::Clock;
@@ -75,6 +77,7 @@ pub struct Config {
     pub logs: Limits,
     /// Output is kept for so long after a job's end.
     pub logs_kept: Duration,
+    pub files: Files,
 }
 
 /// What every handler and worker shares; cheap to clone.
@@ -103,6 +106,7 @@ struct Shared {
     /// Apps that a task of this process looks after.
     kept: Mutex<HashSet<AppSessionId>>,
     hashing: auth::Hashing,
+    disk: files::Disk,
     shutdown: CancellationToken,
 }
 
@@ -123,6 +127,7 @@ impl State {
             catalogue,
             gate: OnceLock::new(),
             clock,
+            disk: files::Disk::new(&config.files),
             config,
             master_key,
             hub: Hub::new(),
@@ -182,6 +187,10 @@ impl State {
         &self.0.shutdown
     }
 
+    fn disk(&self) -> &files::Disk {
+        &self.0.disk
+    }
+
     fn now(&self) -> time::OffsetDateTime {
         self.0.clock.now()
     }
@@ -199,6 +208,7 @@ pub fn router(state: State) -> Router {
         .merge(drafts::routes())
         .merge(overview::routes())
         .merge(apps::routes())
-        .merge(keys::routes());
+        .merge(keys::routes())
+        .merge(files::routes());
     route::closed(routes).with_state(state)
 }
