@@ -86,6 +86,12 @@ const KEYS: &[(&str, &str, Shown)] = {
         ("output_tail_mb", "80", Plainly),
         ("output_rate_mb", "8", Plainly),
         ("output_days", "90", Plainly),
+        ("file_mb", "5000", Plainly),
+        ("storage_mb", "20000", Plainly),
+        ("artifact_files", "1000", Plainly),
+        ("artifact_days", "30", Plainly),
+        ("input_days", "30", Plainly),
+        ("download_minutes", "15", Plainly),
         ("smtp", "", WithoutPassword),
         ("mail_from", "Jungle Grid <junglegrid@localhost>", Plainly),
         ("log", "info,sqlx=warn", Plainly),
@@ -143,11 +149,27 @@ pub struct Settings {
     pub output: Limits,
     /// Output is kept for so long after its job's end.
     pub output_kept: Duration,
+    pub files: Files,
     /// `smtp://…` or `smtps://…`, with a password; without it, mails are files in `outbox/`.
     pub smtp: Option<SecretString>,
     pub mail_from: String,
     pub log: String,
     effective: Vec<Effective>,
+}
+
+/// How much is kept of what people bring and jobs leave, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Files {
+    /// Most bytes of one file.
+    pub largest: u64,
+    /// Most bytes of all files of a workspace.
+    pub quota: u64,
+    /// Most files that are kept of one job.
+    pub per_job: usize,
+    pub artifacts_kept: Duration,
+    pub inputs_kept: Duration,
+    /// Addresses for fetching files work for so long.
+    pub links: Duration,
 }
 
 /// The files of TLS.
@@ -304,6 +326,14 @@ impl Settings {
                 rate: megabytes(get("output_rate_mb").whole(1, 1_000)?),
             },
             output_kept: Duration::from_hours(24 * u64::from(get("output_days").whole(1, 3_650)?)),
+            files: Files {
+                largest: megabytes(get("file_mb").whole(1, 1_000_000)?),
+                quota: megabytes(get("storage_mb").whole(1, 100_000_000)?),
+                per_job: get("artifact_files").count(10_000)?,
+                artifacts_kept: days(get("artifact_days").whole(1, 3_650)?),
+                inputs_kept: days(get("input_days").whole(1, 3_650)?),
+                links: Duration::from_mins(get("download_minutes").whole(1, 1_440)?.into()),
+            },
             smtp: get("smtp").smtp()?,
             mail_from: get("mail_from").mailbox()?,
             log: get("log").log_filter()?,
@@ -423,6 +453,10 @@ impl Settings {
     pub fn refuses_host_engine(&self) -> bool {
         !self.listen.ip().is_loopback() && !self.allow_public_host_engine
     }
+}
+
+fn days(number: u32) -> Duration {
+    Duration::from_hours(24 * u64::from(number))
 }
 
 fn megabytes(number: u32) -> u64 {

@@ -267,7 +267,17 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     pub artifact_contract: ArtifactContract,
+    /// Whether what it left has been collected: nothing more is to come.
     pub artifacts_ready: bool,
+    /// Files that it was given, below `/workspace/inputs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub input_files: Vec<InputFile>,
+    /// The same, below `/workspace/scripts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub script_files: Vec<InputFile>,
+    /// The first of them, for clients that ask so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script_file: Option<String>,
     pub hourly_rate_usd: Usd,
     /// Set aside; the most that this job can cost.
     pub hold_usd: Usd,
@@ -327,6 +337,28 @@ pub struct Failure {
 pub struct ArtifactContract {
     pub expected_artifacts: Vec<ExpectedArtifact>,
     pub automatic_collection_dir: String,
+    /// Paths that were declared and were not there at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_artifacts: Vec<String>,
+    /// How many files were kept, and of how many bytes, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected_files: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected_bytes: Option<i64>,
+    /// How many were not kept, if any, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out_reason: Option<String>,
+}
+
+/// A file that a job was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    pub input_id: String,
+    pub filename: String,
+    pub size_bytes: Option<i64>,
+    pub mount_path: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,8 +7,10 @@
 //! allows it. Times are RFC 3339 in UTC, amounts are JSON numbers of US dollars.
 pub mod accounts;
 pub mod apps;
+pub mod artifacts;
 pub mod content;
 pub mod drafts;
+pub mod inputs;
 pub mod jobs;
 pub mod keys;
 pub mod logs;
@@ -23,7 +25,7 @@ pub use problem::Problem;
 use crate::domain::api_key::Scope::{
     self, JobsEstimate, JobsRead, JobsSubmit, JobsWrite, LogsRead,
 };
-use crate::domain::id::{ApiKeyId, AppSessionId, DraftId, JobId};
+use crate::domain::id::{ApiKeyId, AppSessionId, ArtifactId, DraftId, InputId, JobId};
 use http::Method;
 use openapi::Operation;
 use schemars::JsonSchema;
@@ -236,6 +238,40 @@ endpoints! {
     /// Launches of all workspaces that have not ended, stuck ones first.
     GetBoard = GET "/v1/operator/app-sessions" Access::Operator, 200
         [path: (), query: (), body: ()] -> apps::Board;
+
+    /// A place to upload one file to, for a quarter of an hour.
+    CreateInput = POST "/v1/job-inputs" SUBMIT, 201
+        [path: (), query: (), body: inputs::NewInput] -> inputs::Slot;
+    /// The workspace's uploaded files, newest first.
+    ListInputs = GET "/v1/job-inputs" LIST, 200
+        [path: (), query: inputs::Filter, body: ()] -> inputs::List;
+    GetInput = GET "/v1/job-inputs/{input}" READ, 200
+        [path: (InputId,), query: (), body: ()] -> inputs::Input;
+    /// Confirms that all of a file has been uploaded: jobs can be given it now.
+    CompleteInput = POST "/v1/job-inputs/{input}/complete" SUBMIT, 200
+        [path: (InputId,), query: (), body: inputs::Completion] -> inputs::Input;
+    /// Deletes a file, unless a job that has not ended needs it.
+    DeleteInput = DELETE "/v1/job-inputs/{input}" SUBMIT, 200
+        [path: (InputId,), query: (), body: ()] -> accounts::Accepted;
+    /// What a job has left.
+    ListArtifacts = GET "/v1/jobs/{job}/artifacts" READ, 200
+        [path: (JobId,), query: (), body: ()] -> artifacts::OfJob;
+    /// Makes an address from which a file can be fetched for a while.
+    DownloadArtifact = POST "/v1/jobs/{job}/artifacts/{artifact}/download" READ, 200
+        [path: (JobId, ArtifactId), query: (), body: accounts::Nothing] -> artifacts::Download;
+    /// What all jobs have left, newest first.
+    ListAllArtifacts = GET "/v1/artifacts" LIST, 200
+        [path: (), query: artifacts::Filter, body: ()] -> artifacts::List;
+    GetArtifact = GET "/v1/artifacts/{artifact}" READ, 200
+        [path: (ArtifactId,), query: (), body: ()] -> artifacts::Artifact;
+    DeleteArtifact = DELETE "/v1/artifacts/{artifact}" SUBMIT, 200
+        [path: (ArtifactId,), query: (), body: ()] -> accounts::Accepted;
+    /// What can be shown of a file.
+    PreviewArtifact = GET "/v1/artifacts/{artifact}/preview" READ, 200
+        [path: (ArtifactId,), query: (), body: ()] -> artifacts::Preview;
+    /// Makes an address from which several files can be fetched as one archive.
+    ZipArtifacts = POST "/v1/artifacts/zip" READ, 200
+        [path: (), query: (), body: artifacts::Selection] -> artifacts::Archive;
 }
 
 /// Declares what answers in another way than with one JSON object: streams, files.
@@ -269,6 +305,15 @@ raw! {
 
     /// What this API is, in the words of `OpenAPI` 3.1 (`application/json`, with `ETag`).
     OPENAPI = GET "/v1/openapi.json" Access::Public;
+
+    /// Takes the bytes of a file; the token of its slot is the credential
+    /// (answers with [`inputs::Input`]).
+    INPUT_CONTENT = PUT "/v1/job-inputs/{input}/content" Access::Public;
+    /// A file that a job has left (one byte range at a time, with `ETag`); its signature
+    /// is the credential.
+    ARTIFACT_CONTENT = GET "/v1/artifacts/{artifact}/content" Access::Public;
+    /// Several of them as one ZIP archive; the token is the credential.
+    ARTIFACT_ZIP = GET "/v1/artifact-zips/{token}" Access::Public;
 }
 
 /// Fills the `{…}` parameters of a path pattern.
@@ -287,6 +332,12 @@ impl<A: std::fmt::Display> PathValues for (A,) {
         let start = pattern.find('{').expect("a pattern with one parameter");
         let end = pattern.find('}').expect("a pattern with one parameter");
         format!("{}{}{}", &pattern[..start], self.0, &pattern[end + 1..])
+    }
+}
+
+impl<A: std::fmt::Display, B: std::fmt::Display> PathValues for (A, B) {
+    fn fill(&self, pattern: &str) -> String {
+        (&self.1,).fill(&(&self.0,).fill(pattern))
     }
 }
 

@@ -159,6 +159,10 @@ async fn build(
         .await
         .context("cannot open the database")?;
     let config = config(settings, key.expose());
+    config
+        .files
+        .prepare()
+        .context("cannot prepare the directories of files")?;
     let engine = engine(settings, &config.instance).await?;
     let postbox = postbox(settings, data)?;
     let state = State::new(
@@ -273,6 +277,20 @@ fn config(settings: &Settings, key: &[u8; 32]) -> Config {
         smtp: settings.smtp.is_some(),
         logs: settings.output,
         logs_kept: settings.output_kept,
+        files: files(settings),
+    }
+}
+
+fn files(settings: &Settings) -> orchestrator::Files {
+    let files = settings.files;
+    orchestrator::Files {
+        dir: std::path::absolute(&settings.data).unwrap_or_else(|_| settings.data.clone()),
+        largest: files.largest,
+        quota: files.quota,
+        per_job: files.per_job,
+        artifacts_kept: files.artifacts_kept,
+        inputs_kept: files.inputs_kept,
+        links: files.links,
     }
 }
 

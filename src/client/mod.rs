@@ -3,7 +3,7 @@ mod sse;
 mod transport;
 
 use crate::api::{self, Endpoint, PathValues as _, Problem};
-use crate::domain::id::{ApiKeyId, AppSessionId, DraftId, JobId};
+use crate::domain::id::{ApiKeyId, AppSessionId, ArtifactId, DraftId, InputId, JobId};
 use axum::body::Body;
 use futures_util::Stream;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -110,6 +110,18 @@ calls! {
     rotate_key(id: ApiKeyId, body: &api::keys::Rotation) => RotateKey((id,), &(), Some(body));
     disable_key(id: ApiKeyId) => DisableKey((id,), &(), None);
     enable_key(id: ApiKeyId) => EnableKey((id,), &(), None);
+    create_input(body: &api::inputs::NewInput) => CreateInput((), &(), Some(body));
+    inputs(filter: &api::inputs::Filter) => ListInputs((), filter, None);
+    input(id: InputId) => GetInput((id,), &(), None);
+    complete_input(id: InputId, body: &api::inputs::Completion) => CompleteInput((id,), &(), Some(body));
+    delete_input(id: InputId) => DeleteInput((id,), &(), None);
+    artifacts(job: JobId) => ListArtifacts((job,), &(), None);
+    download_artifact(job: JobId, id: ArtifactId) => DownloadArtifact((job, id), &(), None);
+    all_artifacts(filter: &api::artifacts::Filter) => ListAllArtifacts((), filter, None);
+    artifact(id: ArtifactId) => GetArtifact((id,), &(), None);
+    delete_artifact(id: ArtifactId) => DeleteArtifact((id,), &(), None);
+    preview_artifact(id: ArtifactId) => PreviewArtifact((id,), &(), None);
+    zip_artifacts(body: &api::artifacts::Selection) => ZipArtifacts((), &(), Some(body));
 }
 
 impl Client {
@@ -205,6 +217,32 @@ impl Client {
             status if status.is_success() => Ok(response),
             _ => Err(refused(response).await),
         }
+    }
+
+    /// Uploads the bytes of a file to the slot that was made for it; they are passed on
+    /// as they come. `length` is how many there will be, if that is known.
+    pub async fn upload_input(
+        &self,
+        upload: &api::inputs::Upload,
+        length: Option<u64>,
+        bytes: Body,
+    ) -> Result<api::inputs::Input, Error> {
+        let path = (upload.input_id,).fill(api::INPUT_CONTENT);
+        let mut request = self.request(http::Method::PUT, &path, bytes)?;
+        let headers = request.headers_mut();
+        let token = HeaderValue::try_from(format!("Bearer {}", upload.token))
+            .map_err(|error| Error::Unreachable(error.into()))?;
+        headers.insert(header::AUTHORIZATION, token);
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let response = self.transport.clone().oneshot(request).await;
+        let response = response.map_err(Error::Unreachable)?;
+        if !response.status().is_success() {
+            return Err(refused(response).await);
+        }
+        let bytes = self::bytes(response).await?;
+        serde_json::from_slice(&bytes).map_err(Error::OutOfContract)
     }
 
     /// Follows an app from after the given event and log entry, until it has ended

@@ -308,6 +308,7 @@ mod tests {
             routing: Routing::default(),
             time_limit_seconds: 3_600,
             expected_artifacts: Vec::new(),
+            files: Vec::new(),
             notices: Vec::new(),
             app: None,
             metadata: None,

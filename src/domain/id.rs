@@ -87,6 +87,10 @@ id! {
     AppSessionId = "ts";
     /// One API key, whatever its secret is at the time.
     ApiKeyId = "key";
+    /// One file that somebody uploads for jobs.
+    InputId = "in";
+    /// One file that a job has left.
+    ArtifactId = "art";
 }
 
 #[cfg(test)]

@@ -128,6 +128,11 @@ pub enum State {
     Running {
         since: OffsetDateTime,
     },
+    /// Its command has ended, at `until`, and what it left is being collected.
+    Collecting {
+        since: OffsetDateTime,
+        until: OffsetDateTime,
+    },
     /// Asked to stop; it had started at `since`, or not yet.
     Stopping {
         since: Option<OffsetDateTime>,
@@ -224,6 +229,10 @@ pub enum Event {
     Started {
         at: OffsetDateTime,
     },
+    /// Its command ended by itself at `until`; how, is told later.
+    Collecting {
+        until: OffsetDateTime,
+    },
     /// The engine did not take the job; somewhere else, or later.
     Returned,
     StopRequested,
@@ -275,11 +284,17 @@ impl State {
             (Self::Running { since }, On::StopRequested) => {
                 Ok(Self::Stopping { since: Some(since) })
             }
+            (Self::Running { since }, On::Collecting { until }) => {
+                Ok(Self::Collecting { since, until })
+            }
             (Self::Stopping { since }, On::Ended { .. }) => Ok(Self::Ended {
                 outcome: Outcome::Cancelled,
                 since,
             }),
-            (state @ (Self::Assigned { .. } | Self::Running { .. }), On::Ended { failure }) => {
+            (
+                state @ (Self::Assigned { .. } | Self::Running { .. } | Self::Collecting { .. }),
+                On::Ended { failure },
+            ) => {
                 let since = state.since();
                 let outcome = failure.map_or(Outcome::Completed, Outcome::Failed);
                 Ok(Self::Ended { outcome, since })
@@ -297,7 +312,9 @@ impl State {
             Self::Pending => Status::Pending,
             Self::Queued => Status::Queued,
             Self::Assigned { .. } | Self::Stopping { since: None } => Status::Assigned,
-            Self::Running { .. } | Self::Stopping { since: Some(_) } => Status::Running,
+            Self::Running { .. } | Self::Collecting { .. } | Self::Stopping { since: Some(_) } => {
+                Status::Running
+            }
             Self::Ended {
                 outcome: Outcome::Completed,
                 ..
@@ -323,6 +340,7 @@ impl State {
             Self::Pending | Self::Queued => Some(Phase::WaitingForCapacity),
             Self::Assigned { step } => Some(*step),
             Self::Running { .. } => Some(Phase::Executing),
+            Self::Collecting { .. } => Some(Phase::CollectingArtifacts),
             Self::Stopping { .. } => Some(Phase::Stopping),
             Self::Ended { .. } => None,
         }
@@ -332,7 +350,7 @@ impl State {
     #[must_use]
     pub const fn since(&self) -> Option<OffsetDateTime> {
         match self {
-            Self::Running { since } => Some(*since),
+            Self::Running { since } | Self::Collecting { since, .. } => Some(*since),
             Self::Stopping { since } | Self::Ended { since, .. } => *since,
             Self::Pending | Self::Queued | Self::Assigned { .. } => None,
         }
@@ -373,6 +391,9 @@ mod tests {
             }),
             Just(Event::Started {
                 at: datetime!(2026-11-23 12:00 UTC)
+            }),
+            Just(Event::Collecting {
+                until: datetime!(2026-11-23 12:05 UTC)
             }),
             Just(Event::Returned),
             Just(Event::StopRequested),

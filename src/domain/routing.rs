@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub everyone: Vec<i64>,
     /// Most seconds that a job may ask for.
     pub longest_seconds: u32,
+    /// What is wrong with the files that the job names.
+    pub files: Vec<Check>,
 }
 
 /// One question asked of a job before it is let in.
@@ -128,6 +130,7 @@ pub fn screen(spec: &JobSpec, snapshot: &Snapshot) -> Vec<Check> {
         .iter()
         .map(|notice| Check::warning("NOT_SUPPORTED", "notices", notice.clone()))
         .collect();
+    checks.extend(snapshot.files.iter().cloned());
     if offers.is_empty() {
         checks.push(Check::blocked(
             "NO_NODES",

@@ -1,5 +1,6 @@
 //! What a job asks for, parsed and checked. Wire forms are turned into this at
 //! the edge; from here on it is trusted.
+use super::file::JobFile;
 use super::id::AppSessionId;
 use super::money::Usd;
 use schemars::JsonSchema;
@@ -93,6 +94,9 @@ pub struct JobSpec {
     /// Absolute paths under `/workspace/artifacts/`.
     #[serde(default)]
     pub expected_artifacts: Vec<String>,
+    /// Files that it finds in its workspace, scripts last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<JobFile>,
     /// What was asked for and is not done, in words for the person who asked.
     #[serde(default)]
     pub notices: Vec<String>,

@@ -4,6 +4,7 @@
 //!
 //! Events are hints; [`Engine::list`] is the truth, and [`Status::Unknown`] is
 //! never an end.
+pub mod harvest;
 pub mod host;
 
 use crate::domain::logs::Limits;
@@ -63,6 +64,8 @@ pub struct RunSpec {
     pub network: Network,
     /// Directories of the machine that the run sees and writes, at an absolute path.
     pub mounts: Vec<Mount>,
+    /// Files that the run finds in its workspace when it starts; copies, its own.
+    pub files: Vec<RunFile>,
     /// Runs with the same key are the same user of the machine, so that they can
     /// share files; without one, every run is a user of its own.
     pub user_key: Option<String>,
@@ -81,6 +84,18 @@ pub struct Mount {
     /// Absolute, and not where the system lies. At `/workspace` it takes the place of
     /// the run's own workspace, with what was prepared there.
     pub inside: PathBuf,
+}
+
+/// A file that is copied into a run's workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFile {
+    /// Where it lies on this machine.
+    pub from: PathBuf,
+    /// `inputs` or `scripts`.
+    pub folder: String,
+    /// A file's name, no path.
+    pub name: String,
+    pub executable: bool,
 }
 
 /// A connection to a port of a run.
@@ -266,6 +281,10 @@ pub trait Engine: Send + Sync + fmt::Debug {
     async fn connect(&self, handle: &Handle, port: u16) -> Result<Box<dyn Connection>>;
     /// The files that the run works on, if this process can reach them.
     fn workspace(&self, handle: &Handle) -> Option<PathBuf>;
+    /// Empties the workspace of an ended run: what is to be kept of it has been taken.
+    async fn clear(&self, _: &Handle) -> Result<()> {
+        Ok(())
+    }
     /// Removes an ended run and its files.
     async fn forget(&self, handle: &Handle) -> Result<()>;
 }

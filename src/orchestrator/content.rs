@@ -4,6 +4,7 @@
 //! because unknown fields are ignored, and because the same fields may stand at
 //! the top level or under `constraints`.
 mod command;
+mod files;
 mod reader;
 
 pub(super) use command::unparsed_command;
@@ -16,6 +17,7 @@ use crate::domain::spec::{
 };
 use crate::domain::text::is_invisible_order;
 use command::command;
+use files::files;
 use reader::Reader;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -113,11 +115,11 @@ fn read(content: &Content, defaults: Defaults) -> (JobSpec, Wrong) {
             .whole("timeout_seconds", 1, 31_536_000)
             .unwrap_or(defaults.time_limit_seconds),
         expected_artifacts: expected_artifacts(&mut from),
+        files: files(&mut from),
         notices: notices(&mut from),
         app: None,
         metadata: metadata(&mut from),
     };
-    inputs(&mut from);
     (spec, from.wrong)
 }
 
@@ -277,23 +279,6 @@ fn expected_artifacts(from: &mut Reader<'_>) -> Vec<String> {
     paths
 }
 
-/// Uploads have no route in this version, so no input can exist.
-fn inputs(from: &mut Reader<'_>) {
-    for field in ["input_files", "script_files"] {
-        match from.get(field) {
-            None => {}
-            Some(Value::Array(items)) if items.is_empty() => {}
-            Some(Value::Array(_)) => {
-                from.complain(field, "There is no such input in this workspace.");
-            }
-            Some(_) => from.complain(field, "Give an array of {\"input_id\": …}."),
-        }
-    }
-    if from.text("script_file", 256).is_some() {
-        from.complain("script_file", "There is no such input in this workspace.");
-    }
-}
-
 /// What is understood and not done is said, not swallowed.
 fn notices(from: &mut Reader<'_>) -> Vec<String> {
     let mut notices = Vec::new();
@@ -417,7 +402,7 @@ mod tests {
             "command": 5, "environment": { "1A": "x" }, "timeout_seconds": 0, "gpu_count": -1,
             "model_size_gb": "big", "gpu_required": "yes", "optimize_for": "fun",
             "expected_artifacts": ["/etc/passwd"], "metadata": [], "max_price_per_hour": -2,
-            "input_files": [{ "input_id": "in_1" }],
+            "input_files": [{ "id": 1 }], "script_files": "x",
         });
         let Err(Error::Invalid { fields, .. }) = parse(&content(&wrong), DEFAULTS) else {
             panic!("that cannot be a job");

@@ -59,6 +59,21 @@ pub enum Error {
     },
     #[error("{0}")]
     InsufficientFunds(String),
+    /// A file is too large, its address has stopped working, or the like.
+    #[error("{message}")]
+    Coded {
+        status: StatusCode,
+        code: &'static str,
+        message: String,
+    },
+    /// A job cannot be given a file.
+    #[error("{message}")]
+    File {
+        status: StatusCode,
+        code: &'static str,
+        message: String,
+        fields: BTreeMap<String, String>,
+    },
     #[error("{message}")]
     TooMany {
         message: String,
@@ -95,6 +110,7 @@ impl Error {
             Self::AlreadyShown { .. } => (StatusCode::CONFLICT, "ALREADY_SHOWN"),
             Self::AlreadyRunning { .. } => (StatusCode::CONFLICT, "ALREADY_RUNNING"),
             Self::Unprocessable { code, .. } => (StatusCode::UNPROCESSABLE_ENTITY, code),
+            Self::Coded { status, code, .. } | Self::File { status, code, .. } => (*status, code),
             Self::InsufficientFunds(_) => (StatusCode::PAYMENT_REQUIRED, "INSUFFICIENT_FUNDS"),
             Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
@@ -104,7 +120,9 @@ impl Error {
 
     fn problem(&self) -> Problem {
         let fields = match self {
-            Self::Invalid { fields, .. } | Self::Unprocessable { fields, .. } => fields.clone(),
+            Self::Invalid { fields, .. }
+            | Self::Unprocessable { fields, .. }
+            | Self::File { fields, .. } => fields.clone(),
             Self::Unverified { account } => {
                 BTreeMap::from([("account_id".to_owned(), account.to_string())])
             }

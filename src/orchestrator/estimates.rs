@@ -1,5 +1,6 @@
 //! From a job and the grid as it is to an estimate, in the words of the contract.
 use super::content::{self, Defaults};
+use super::files::given;
 use super::route::{Call, Cx};
 use super::{Error, State};
 use crate::api::jobs as wire;
@@ -91,6 +92,7 @@ pub(super) async fn snapshot(
     snapshot.own = queries::own_history(&mut conn, workspace, &likeness(spec)).await?;
     snapshot.everyone = queries::type_history(&mut conn, spec.workload_type.name()).await?;
     snapshot.ahead = queue(&mut conn).await?;
+    snapshot.files = given::checks(&mut conn, workspace, &spec.files).await?;
     Ok(snapshot)
 }
 

@@ -1,6 +1,7 @@
 //! Moves jobs from state to state. Each move, the events that tell of it, its
 //! money and its run commit together or not at all.
 use super::apps::follow::{self, Along};
+use super::files::collect::Collected;
 use super::{Change, Error, State};
 use crate::clock::micros;
 use crate::domain::app::EndCode;
@@ -15,6 +16,7 @@ use crate::store::jobs::events::NewEvent;
 use crate::store::jobs::{self as table, Job, runs};
 use crate::store::ledger::Resolution;
 use crate::store::{self, Conn};
+use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// A job is held for at submission, for its whole time limit. Only an app that is
@@ -36,6 +38,8 @@ pub(super) struct Move {
     /// What is paid out of the job's holds; the rest is given back.
     pub(super) settle: Option<Usd>,
     pub(super) run: RunChange,
+    /// What it has left.
+    pub(super) collected: Option<Arc<Collected>>,
     /// For the app that the job is.
     pub(super) app: Along,
 }
@@ -131,6 +135,12 @@ pub(super) async fn preparing(
         let event = if step == job::Phase::PullingImage {
             let message = format!("{} is being pulled.", job.spec.image);
             said(job, "job.pulling", "Pulling the image", message, "engine")
+        } else if step == job::Phase::PreparingInputs {
+            let message = match job.spec.files.len() {
+                1 => "One file is copied into the workspace.".to_owned(),
+                count => format!("{count} files are copied into the workspace."),
+            };
+            said(job, "job.preparing", "Preparing inputs", message, "engine")
         } else {
             let message = "The image is there. The command is being started.".to_owned();
             said(job, "job.starting", "Starting", message, "engine")
@@ -196,7 +206,13 @@ fn stop(job: &mut Job, reason: &str, who: &'static str, now: OffsetDateTime) -> 
 
 /// Notes the end of a job's run and settles what it cost. `None` if it had ended
 /// before: the first end is the one that counts.
-pub(super) async fn finish(state: &State, id: JobId, end: End) -> Result<Option<Job>, Error> {
+pub(super) async fn finish(
+    state: &State,
+    id: JobId,
+    end: End,
+    collected: Option<Collected>,
+) -> Result<Option<Job>, Error> {
+    let collected = collected.map(Arc::new);
     change(state, id, move |job, now| {
         // A run can be over before anyone has seen it start.
         let mut before = Vec::new();
@@ -216,10 +232,98 @@ pub(super) async fn finish(state: &State, id: JobId, end: End) -> Result<Option<
         }
         advance(job, Event::Ended { failure }, now)?;
         let mut done = ended(job, end.ended, now);
+        if let Some(collected) = &collected {
+            before.extend(said_collected(job, collected));
+            done.collected = Some(Arc::clone(collected));
+        }
         done.said.splice(..0, before);
         Some(done)
     })
     .await
+}
+
+/// Notes that the command has ended, before what it left is collected: from here on it
+/// costs nothing. `None` if it was asked to stop, and goes on stopping.
+pub(super) async fn collecting(state: &State, id: JobId, end: &End) -> Result<Option<Job>, Error> {
+    let (started, until) = (end.started, end.ended);
+    change(state, id, move |job, now| {
+        let mut before = Vec::new();
+        if let Some(at) = started
+            && job.state.since().is_none()
+        {
+            advance(job, Event::Started { at }, now)?;
+            before.push(said_started(job));
+        }
+        advance(job, Event::Collecting { until }, now)?;
+        job.completed_at = Some(job.state.since().map_or(until, |since| until.max(since)));
+        let message = "The command has ended. What it left is being collected.".to_owned();
+        before.push(said(
+            job,
+            "job.collecting",
+            "Collecting files",
+            message,
+            "engine",
+        ));
+        Some(Move {
+            said: before,
+            ..Move::default()
+        })
+    })
+    .await
+}
+
+fn said_collected(job: &Job, collected: &Collected) -> Vec<NewEvent> {
+    let collection = &collected.collection;
+    let count = |count: i64| match count {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    };
+    let mut events = Vec::new();
+    if collection.files > 0 {
+        let size = super::files::said(collection.bytes.unsigned_abs());
+        let message = format!("{}, {size} together.", count(collection.files));
+        events.push(said(
+            job,
+            "artifacts.collected",
+            "Files collected",
+            message,
+            "engine",
+        ));
+    }
+    if !collection.why.is_empty() {
+        let message = format!(
+            "{} left out: {}.",
+            count(collection.left_out),
+            collection.why
+        );
+        let mut event = said(
+            job,
+            "artifacts.left_out",
+            "Files left out",
+            message,
+            "engine",
+        );
+        event.level = "warning";
+        events.push(event);
+    }
+    if !collection.missing.is_empty() {
+        let shown: Vec<&str> = collection
+            .missing
+            .iter()
+            .take(10)
+            .map(String::as_str)
+            .collect();
+        let more = collection.missing.len() - shown.len();
+        let more = match more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let message = format!("Declared, but not there: {}{more}.", shown.join(", "));
+        let mut event = said(job, "artifacts.missing", "Files missing", message, "engine");
+        event.level = "warning";
+        events.push(event);
+    }
+    events
 }
 
 fn failure(outcome: &engine::Outcome) -> Option<Failure> {
@@ -429,6 +533,10 @@ where
             runs::intend(conn, (id, attempt), (&engine, &node), now).await?;
         }
         RunChange::End => runs::ended(conn, id, attempt, now).await?,
+    }
+    if let Some(collected) = &done.collected {
+        let (collection, artifacts) = (&collected.collection, &collected.artifacts);
+        store::artifacts::collected(conn, &job, collection, artifacts, now).await?;
     }
     if let Some(session) = session {
         follow::follow(conn, &job, session, done.app, now).await?;

@@ -6,6 +6,7 @@ mod content;
 mod drafts;
 mod error;
 mod estimates;
+mod files;
 mod hub;
 mod jobs;
 mod keys;
@@ -17,6 +18,7 @@ pub mod workers;
 
 pub use caller::{BearerId, Caller};
 pub use error::Error;
+pub use files::Files;
 pub use hub::{Change, Hub};
 
 use crate::clock::Clock;
@@ -76,6 +78,7 @@ pub struct Config {
     pub logs: Limits,
     /// Output is kept for so long after a job's end.
     pub logs_kept: Duration,
+    pub files: Files,
 }
 
 /// What every handler and worker shares; cheap to clone.
@@ -104,6 +107,7 @@ struct Shared {
     /// Apps that a task of this process looks after.
     kept: Mutex<HashSet<AppSessionId>>,
     hashing: auth::Hashing,
+    disk: files::Disk,
     shutdown: CancellationToken,
 }
 
@@ -124,6 +128,7 @@ impl State {
             catalogue,
             gate: OnceLock::new(),
             clock,
+            disk: files::Disk::new(&config.files),
             config,
             master_key,
             hub: Hub::new(),
@@ -183,6 +188,10 @@ impl State {
         &self.0.shutdown
     }
 
+    fn disk(&self) -> &files::Disk {
+        &self.0.disk
+    }
+
     fn now(&self) -> time::OffsetDateTime {
         self.0.clock.now()
     }
@@ -201,6 +210,7 @@ pub fn router(state: State) -> Router {
         .merge(overview::routes())
         .merge(apps::routes())
         .merge(keys::routes())
-        .merge(openapi::routes());
+        .merge(openapi::routes())
+        .merge(files::routes());
     route::closed(routes).with_state(state)
 }

@@ -240,6 +240,30 @@ pub struct Flags {
     #[arg(long, env = "JUNGLEGRID_OUTPUT_DAYS", value_name = "DAYS")]
     output_days: Option<String>,
 
+    /// Megabytes of one file that people bring or jobs leave, 1 to 1000000. Default 5000
+    #[arg(long, env = "JUNGLEGRID_FILE_MB", value_name = "MB")]
+    file_mb: Option<String>,
+
+    /// Megabytes of all files of a workspace, 1 to 100000000. Default 20000
+    #[arg(long, env = "JUNGLEGRID_STORAGE_MB", value_name = "MB")]
+    storage_mb: Option<String>,
+
+    /// Files that are kept of what one job leaves, 1 to 10000. Default 1000
+    #[arg(long, env = "JUNGLEGRID_ARTIFACT_FILES", value_name = "COUNT")]
+    artifact_files: Option<String>,
+
+    /// Days for which what jobs leave is kept, 1 to 3650. Default 30
+    #[arg(long, env = "JUNGLEGRID_ARTIFACT_DAYS", value_name = "DAYS")]
+    artifact_days: Option<String>,
+
+    /// Days for which what people bring is kept, 1 to 3650. Default 30
+    #[arg(long, env = "JUNGLEGRID_INPUT_DAYS", value_name = "DAYS")]
+    input_days: Option<String>,
+
+    /// Minutes for which the address of a file works, 1 to 1440. Default 15
+    #[arg(long, env = "JUNGLEGRID_DOWNLOAD_MINUTES", value_name = "MINUTES")]
+    download_minutes: Option<String>,
+
     /// Mail server: `smtp://…` or `smtps://user:password@host:port`. Default none, mails are files in outbox/
     #[arg(long, env = "JUNGLEGRID_SMTP", value_name = "URL")]
     smtp: Option<String>,

@@ -6,10 +6,12 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod apps;
+pub mod artifacts;
 pub mod challenges;
 pub mod drafts;
 pub mod estimates;
 pub mod idempotency;
+pub mod inputs;
 pub mod jobs;
 pub mod ledger;
 pub mod mails;

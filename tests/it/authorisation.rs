@@ -105,6 +105,32 @@ const EXPECTED: &[(&str, &str)] = &[
     ("POST /v1/api-keys/{key}/rotate", "session"),
     ("POST /v1/api-keys/{key}/disable", "session"),
     ("POST /v1/api-keys/{key}/enable", "session"),
+    // Contract 3.12 and 3.11; deleting is as much as submitting.
+    ("POST /v1/job-inputs", "jobs:submit jobs:write"),
+    ("GET /v1/job-inputs", "jobs:read"),
+    ("GET /v1/job-inputs/{input}", "jobs:read jobs:write"),
+    (
+        "POST /v1/job-inputs/{input}/complete",
+        "jobs:submit jobs:write",
+    ),
+    ("DELETE /v1/job-inputs/{input}", "jobs:submit jobs:write"),
+    ("GET /v1/jobs/{job}/artifacts", "jobs:read jobs:write"),
+    (
+        "POST /v1/jobs/{job}/artifacts/{artifact}/download",
+        "jobs:read jobs:write",
+    ),
+    ("GET /v1/artifacts", "jobs:read"),
+    ("GET /v1/artifacts/{artifact}", "jobs:read jobs:write"),
+    ("DELETE /v1/artifacts/{artifact}", "jobs:submit jobs:write"),
+    (
+        "GET /v1/artifacts/{artifact}/preview",
+        "jobs:read jobs:write",
+    ),
+    ("POST /v1/artifacts/zip", "jobs:read jobs:write"),
+    // What is in their addresses is the credential.
+    ("PUT /v1/job-inputs/{input}/content", "public"),
+    ("GET /v1/artifacts/{artifact}/content", "public"),
+    ("GET /v1/artifact-zips/{token}", "public"),
     ("GET /v1/operator/app-sessions", "operator"),
     ("GET /v1/operator/app-sessions/live", "operator"),
 ];
@@ -117,6 +143,8 @@ const TWINS: &[&str] = &[
     "GET /v1/jobs/{job}",
     "GET /v1/jobs/{job}/logs",
     "POST /v1/jobs/{job}/cancel",
+    "GET /v1/jobs/{job}/artifacts",
+    "POST /v1/jobs/{job}/artifacts/{artifact}/download",
 ];
 
 /// Every operation of the tables.
@@ -289,6 +317,7 @@ async fn what_another_workspace_has_is_as_missing_as_what_never_was() {
     let (job, draft) = (job.text("/job_id"), draft.text("/id"));
     let zeros = "0".repeat(32);
     let (session, key) = (format!("ts_{zeros}"), format!("key_{zeros}"));
+    let (input, artifact) = (format!("in_{zeros}"), format!("art_{zeros}"));
     let ids = |job: &str, draft: &str| {
         operations(&[
             ("{job}", job),
@@ -296,6 +325,9 @@ async fn what_another_workspace_has_is_as_missing_as_what_never_was() {
             ("{session}", &*session),
             ("{key}", &*key),
             ("{slug}", "nothing"),
+            ("{input}", &*input),
+            ("{artifact}", &*artifact),
+            ("{token}", "jgz_nothing"),
         ])
     };
     let (no_job, no_draft) = (format!("job_{zeros}"), format!("draft_{zeros}"));
@@ -336,6 +368,7 @@ async fn every_operation_lets_in_exactly_whom_it_should() {
     let api = TestApi::with(|config| config.operators = vec!["root@example.org".into()]).await;
     let credentials = Credentials::make(&api).await;
     let zeros = "0".repeat(32);
+    let (input, artifact) = (format!("in_{zeros}"), format!("art_{zeros}"));
     let (job, draft, session, key) = (
         format!("job_{zeros}"),
         format!("draft_{zeros}"),
@@ -348,6 +381,9 @@ async fn every_operation_lets_in_exactly_whom_it_should() {
         ("{session}", &*session),
         ("{key}", &*key),
         ("{slug}", "nothing"),
+        ("{input}", &*input),
+        ("{artifact}", &*artifact),
+        ("{token}", "jgz_nothing"),
     ];
     let mut cells = 0;
     for operation in operations(&ids) {

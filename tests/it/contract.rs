@@ -20,13 +20,28 @@ fn filled(pattern: &str) -> String {
         .replace("{session}", &format!("ts_{zeros}"))
         .replace("{key}", &format!("key_{zeros}"))
         .replace("{slug}", "nothing")
+        .replace("{input}", &format!("in_{zeros}"))
+        .replace("{artifact}", &format!("art_{zeros}"))
+        .replace("{token}", "jgz_nothing")
 }
 
 /// The same operation in the enveloped family, if it is in both.
 fn in_envelope(method: &Method, path: &str) -> Option<String> {
     let both = match *method {
-        Method::GET => ["/v1/jobs", "/v1/jobs/{job}", "/v1/jobs/{job}/logs"].contains(&path),
-        _ => ["/v1/jobs", "/v1/jobs/estimate", "/v1/jobs/{job}/cancel"].contains(&path),
+        Method::GET => [
+            "/v1/jobs",
+            "/v1/jobs/{job}",
+            "/v1/jobs/{job}/logs",
+            "/v1/jobs/{job}/artifacts",
+        ]
+        .contains(&path),
+        _ => [
+            "/v1/jobs",
+            "/v1/jobs/estimate",
+            "/v1/jobs/{job}/cancel",
+            "/v1/jobs/{job}/artifacts/{artifact}/download",
+        ]
+        .contains(&path),
     };
     both.then(|| path.replacen("/v1/", "/v1/mcp/", 1))
 }
@@ -64,8 +79,8 @@ async fn every_operation_is_there_and_closed_to_strangers() {
     let all = operations();
     assert_eq!(
         all.len(),
-        api::ALL.len() + api::RAW.len() + 6,
-        "with six twins"
+        api::ALL.len() + api::RAW.len() + 8,
+        "with eight twins"
     );
     for (method, path, access) in all {
         let what = format!("{method} {path}");
@@ -83,6 +98,13 @@ async fn every_operation_is_there_and_closed_to_strangers() {
             let kind = stranger.headers["content-type"].to_str().unwrap();
             assert_eq!(kind, "application/json", "{what}");
             assert_eq!(stranger.body.get("ok").is_some(), enveloped, "{what}");
+            // What is in the address is the credential, and it is not there.
+            let secret = ["/content", "/jgz_nothing"];
+            if secret.iter().any(|end| path.ends_with(end)) {
+                assert_eq!(stranger.status, 404, "{what}");
+                is_problem(&stranger.body);
+                continue;
+            }
             if access == Access::Public && method == Method::GET {
                 assert_eq!(stranger.status, 200, "{what}");
                 continue;

@@ -163,6 +163,7 @@ fn command(argv: &[&str]) -> RunSpec {
         grace: DEADLINE,
         network: Network::None,
         mounts: Vec::new(),
+        files: Vec::new(),
         user_key: None,
         shm_bytes: 64 << 20,
         log: LIMITS,

@@ -11,7 +11,7 @@ use junglegrid::domain::logs::Limits;
 use junglegrid::domain::money::Usd;
 use junglegrid::engine::{self, Cursor, Engine, Event, Handle, LogLine, Network, Node, RunKey};
 use junglegrid::orchestrator::apps::Catalogue;
-use junglegrid::orchestrator::{Config, State, router};
+use junglegrid::orchestrator::{Config, Files, State, router};
 use junglegrid::store::Store;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -80,6 +80,7 @@ impl TestApi {
         change: impl FnOnce(&mut Config),
     ) -> Self {
         let mut config = config();
+        dir.path().clone_into(&mut config.files.dir);
         change(&mut config);
         let state = State::new(
             store,
@@ -301,6 +302,15 @@ pub(crate) fn config() -> Config {
             rate: 8 << 20,
         },
         logs_kept: Duration::from_hours(24 * 90),
+        files: Files {
+            dir: PathBuf::from("/nonexistent/data"),
+            largest: 1 << 20,
+            quota: 4 << 20,
+            per_job: 100,
+            artifacts_kept: Duration::from_hours(24 * 30),
+            inputs_kept: Duration::from_hours(24 * 30),
+            links: Duration::from_mins(15),
+        },
     }
 }
 

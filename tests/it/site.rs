@@ -521,6 +521,7 @@ fn job_of(
             routing: Routing::default(),
             time_limit_seconds: 3_600,
             expected_artifacts: Vec::new(),
+            files: Vec::new(),
             notices: Vec::new(),
             app: Some(app),
             metadata: None,

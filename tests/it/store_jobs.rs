@@ -71,6 +71,7 @@ fn job((account, workspace): (AccountId, WorkspaceId), n: i64) -> Job {
             routing: Routing::default(),
             time_limit_seconds: 60,
             expected_artifacts: Vec::new(),
+            files: Vec::new(),
             notices: Vec::new(),
             app: None,
             metadata: None,

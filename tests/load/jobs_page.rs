@@ -190,6 +190,7 @@ fn job(id: JobId, workspace: WorkspaceId, account: AccountId, at: time::OffsetDa
             routing: Routing::default(),
             time_limit_seconds: 3_600,
             expected_artifacts: Vec::new(),
+            files: Vec::new(),
             notices: Vec::new(),
             app: None,
             metadata: None,

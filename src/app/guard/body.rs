@@ -42,8 +42,19 @@ impl BodyLimits {
     /// them: models of many gigabytes, read as slowly as the app likes. The proxy
     /// reads nothing from strangers.
     #[must_use]
-    pub fn of(site: &Site, _: &Parts) -> Self {
+    pub fn of(site: &Site, parts: &Parts) -> Self {
+        let path = parts.uri.path();
+        let upload = parts.method == http::Method::PUT
+            && path.starts_with("/v1/job-inputs/")
+            && path.ends_with("/content");
         match site {
+            // Whoever takes it knows how large it may be.
+            Site::Portal if upload => Self {
+                bytes: u64::MAX,
+                total: None,
+                patience: Duration::from_secs(30),
+                ..Self::default()
+            },
             Site::Portal => Self::default(),
             Site::App(_) => Self {
                 bytes: u64::MAX,

@@ -6,6 +6,7 @@ mod connect;
 mod frame;
 mod logs;
 mod order;
+mod place;
 mod probe;
 mod record;
 mod runs;
@@ -209,12 +210,19 @@ impl Engine for HostEngine {
     async fn submit(&self, key: &RunKey, spec: &RunSpec) -> Result<Handle> {
         let handle = self.runs.handle(key)?;
         let order = order(&self.config, &handle, spec)?;
+        place::check(&spec.files)?;
+        let files = spec.files.clone();
         let (runs, claimed, exe) = (self.runs.clone(), handle.clone(), self.config.exe.clone());
         // In a task of its own, so that a caller who goes away leaves no half
         // of it: a shim without an order, or a lock without a shim.
         let start = tokio::spawn(async move {
             match blocking(move || runs.claim(&claimed)).await? {
-                Some((run, lock)) => spawn(&exe, &run, lock, &order).await.map_err(unavailable),
+                Some((run, lock)) => {
+                    let there = run.clone();
+                    // The lock keeps others from starting it meanwhile.
+                    blocking(move || place::place(&there, &files)).await?;
+                    spawn(&exe, &run, lock, &order).await.map_err(unavailable)
+                }
                 None => Ok(()),
             }
         });
@@ -298,6 +306,11 @@ impl Engine for HostEngine {
     fn workspace(&self, handle: &Handle) -> Option<PathBuf> {
         let workspace = self.runs.path(handle).ok()?.join(record::WORKSPACE);
         workspace.is_dir().then_some(workspace)
+    }
+
+    async fn clear(&self, handle: &Handle) -> Result<()> {
+        let (runs, handle) = (self.runs.clone(), handle.clone());
+        blocking(move || runs.clear(&handle)).await
     }
 
     async fn forget(&self, handle: &Handle) -> Result<()> {

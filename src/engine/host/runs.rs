@@ -211,6 +211,14 @@ impl Runs {
         Ok(())
     }
 
+    /// Removes what an ended run has worked on.
+    pub(super) fn clear(&self, handle: &Handle) -> Result<()> {
+        let Status::Ended(_) = self.status(handle)? else {
+            return Err(Error::Refused("the run has not ended".into()));
+        };
+        erase(&self.path(handle)?.join(record::WORKSPACE)).map_err(unavailable)
+    }
+
     /// Removes an ended run.
     pub(super) fn forget(&self, handle: &Handle) -> Result<()> {
         let run = self.path(handle)?;

@@ -142,7 +142,7 @@ fn moved(
             }
         }
         job::State::Assigned { step } => assigned(session, job, *step, now, said),
-        job::State::Running { .. } => {}
+        job::State::Running { .. } | job::State::Collecting { .. } => {}
         job::State::Stopping { .. } => {
             if session.phase.may_become(Phase::Stopping) {
                 let code = *session.end_code.get_or_insert(EndCode::Stopped);

@@ -105,6 +105,7 @@ fn job(manifest: &Manifest, minutes: u32) -> JobSpec {
         routing: Routing::default(),
         time_limit_seconds: minutes.saturating_mul(60),
         expected_artifacts: Vec::new(),
+        files: Vec::new(),
         notices: Vec::new(),
         app: None,
         metadata: None,

@@ -112,7 +112,7 @@ fn tail(id: &str) -> &str {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+pub(in crate::orchestrator) enum Wanted {
     All,
     /// The first byte and the last.
     Part(u64, u64),
@@ -122,7 +122,7 @@ enum Wanted {
     Known,
 }
 
-fn range(headers: &HeaderMap, tag: &str, length: u64) -> Wanted {
+pub(in crate::orchestrator) fn range(headers: &HeaderMap, tag: &str, length: u64) -> Wanted {
     let text = |name| {
         headers
             .get(name)

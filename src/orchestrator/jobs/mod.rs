@@ -1,5 +1,5 @@
 //! Jobs: submit, look, list, cancel.
-mod download;
+pub(super) mod download;
 mod everywhere;
 pub(super) mod live;
 mod output;
@@ -71,10 +71,11 @@ async fn list(cx: Cx, call: Call<ListJobs>) -> Result<wire::List, Error> {
     jobs.truncate(usize::try_from(limit).unwrap_or(100));
     let next_cursor = jobs.last().filter(|_| has_more).map(cursor);
     let now = cx.now();
-    let jobs = jobs
+    let mut jobs: Vec<wire::Job> = jobs
         .into_iter()
         .map(|job| view::job(job, None, now))
         .collect();
+    view::with_collections(&mut conn, &mut jobs).await?;
     Ok(wire::List {
         jobs,
         limit,
@@ -169,6 +170,7 @@ pub(super) async fn show(state: &State, conn: &mut Conn, job: Job) -> Result<wir
     };
     let excerpt = output::highlight(conn, &job).await?;
     let mut shown = view::job(job, delay, state.now());
+    view::with_collections(conn, std::slice::from_mut(&mut shown)).await?;
     if let Some(failure) = &mut shown.failure {
         failure.log_excerpt = excerpt;
     }
@@ -220,7 +222,7 @@ async fn cancel(cx: Cx, call: Call<CancelJob>) -> Result<wire::Cancelled, Error>
         .map(|text| clean(&text))
         .filter(|text| !text.is_empty());
     let before = find(&mut *cx.store().read().await?, cx.caller.workspace, id).await?;
-    if before.state.ended() {
+    if before.state.ended() || collecting(&before) {
         return Err(too_late(&before));
     }
     let changes = cx.hub().subscribe();
@@ -235,7 +237,7 @@ async fn cancel(cx: Cx, call: Call<CancelJob>) -> Result<wire::Cancelled, Error>
     let job = wait_for_end(&cx, id, changes, wait).await?;
     let status = job.state.status();
     // It came to its own end while it was being asked.
-    if job.state.ended() && status != Status::Cancelled {
+    if collecting(&job) || job.state.ended() && status != Status::Cancelled {
         return Err(too_late(&job));
     }
     Ok(wire::Cancelled {
@@ -251,11 +253,20 @@ async fn cancel(cx: Cx, call: Call<CancelJob>) -> Result<wire::Cancelled, Error>
     })
 }
 
+/// Whether its command has come to its own end.
+fn collecting(job: &Job) -> bool {
+    matches!(job.state, JobState::Collecting { .. })
+}
+
 fn too_late(job: &Job) -> Error {
     let status = job.state.status();
     Error::Conflict {
         code: "CONFLICT",
-        message: format!("The job is already {status}: there is nothing to cancel."),
+        message: if collecting(job) {
+            "The command has ended already; its files are being collected.".into()
+        } else {
+            format!("The job is already {status}: there is nothing to cancel.")
+        },
     }
 }
 

@@ -1,5 +1,6 @@
 //! Lets a job in: screened, paid for, queued, once.
 use super::super::apps::launch::{self, App};
+use super::super::files::given;
 use super::super::{Caller, Change, Error, State, estimates, lifecycle};
 use crate::api::jobs as wire;
 use crate::domain::estimate::{self, Quote, Range};
@@ -11,7 +12,7 @@ use crate::domain::routing::Check;
 use crate::domain::spec::JobSpec;
 use crate::store::idempotency::{self, Answer, Key};
 use crate::store::jobs::{self as table, Job};
-use crate::store::{self, Conn, drafts};
+use crate::store::{self, Conn, drafts, inputs};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -61,7 +62,7 @@ impl From<store::Error> for Halt {
 /// Screens the order, sets its highest cost aside and queues it.
 pub(in crate::orchestrator) async fn submit(
     cx: &super::Cx,
-    order: Order,
+    mut order: Order,
 ) -> Result<wire::Submitted, Error> {
     let (state, caller) = (&cx.state, &cx.caller);
     // A repeated request gets its first answer even if it would be refused by now.
@@ -70,6 +71,9 @@ pub(in crate::orchestrator) async fn submit(
     {
         return answer;
     }
+    let mut conn = state.store().read().await?;
+    given::look_up(&mut conn, caller.workspace, &mut order.spec.files).await?;
+    drop(conn);
     let quote = quote(state, caller, &order).await?;
     let now = state.now();
     let rate = order.rate.unwrap_or_else(|| asked(state));
@@ -320,6 +324,9 @@ async fn admit(
         ),
     ];
     table::insert(conn, job, &events).await?;
+    if !inputs::give(conn, job.id, &job.spec.files).await? {
+        return Err(Halt::Refused(given::gone()));
+    }
     if let Some(app) = &order.app
         && let Some(running) = launch::create(conn, job, app).await?
     {

@@ -3,13 +3,16 @@ use crate::api::jobs as wire;
 use crate::api::logs::Item;
 use crate::clock::micros;
 use crate::domain::estimate::said;
+use crate::domain::file::{FileName, JobFile, Kind};
 use crate::domain::id::JobId;
 use crate::domain::job::{Failure, Outcome, Phase, State};
 use crate::domain::money::Usd;
+use crate::orchestrator::Error;
 use crate::orchestrator::lifecycle::summary;
 use crate::store::jobs::Job;
 use crate::store::jobs::events::Event;
 use crate::store::jobs::logs::Line;
+use crate::store::{Conn, artifacts};
 use time::OffsetDateTime;
 
 /// Contract 3.5. `delay` says why it waits, if it does.
@@ -59,7 +62,10 @@ pub(in crate::orchestrator) fn job(
         scheduling: wire::Scheduling {
             state: match &job.state {
                 State::Pending | State::Queued => "waiting",
-                State::Assigned { .. } | State::Running { .. } | State::Stopping { .. } => "placed",
+                State::Assigned { .. }
+                | State::Running { .. }
+                | State::Collecting { .. }
+                | State::Stopping { .. } => "placed",
                 State::Ended { .. } => "ended",
             }
             .into(),
@@ -68,8 +74,8 @@ pub(in crate::orchestrator) fn job(
         startup_diagnostics: wire::StartupDiagnostics {
             command_spawned: started_at.is_some(),
             workload_logs_available: job.last_log > 0,
-            inputs_prepared: None,
-            scripts_prepared: None,
+            inputs_prepared: prepared(&job, Kind::Input),
+            scripts_prepared: prepared(&job, Kind::Script),
         },
         delayed_start: delay.is_some() && wait > job.quote.wait.high,
         delay_reason: delay,
@@ -82,7 +88,7 @@ pub(in crate::orchestrator) fn job(
         updated_at: job.updated_at,
         queued_at: job.queued_at,
         started_at,
-        completed_at: job.completed_at,
+        completed_at: job.completed_at.filter(|_| job.state.ended()),
         status,
         phase,
         execution_phase: phase,
@@ -100,6 +106,12 @@ pub(in crate::orchestrator) fn job(
         constraints_relaxed: job.quote.relaxed,
         time_limit_seconds: job.spec.time_limit_seconds,
         artifacts_ready: false,
+        input_files: given(&job.spec.files, Kind::Input),
+        script_file: given(&job.spec.files, Kind::Script)
+            .into_iter()
+            .next()
+            .map(|file| file.input_id),
+        script_files: given(&job.spec.files, Kind::Script),
         hourly_rate_usd: job.rate,
         hold_usd: job.hold,
         estimated_cost_usd: Some(job.quote.cost_high),
@@ -117,6 +129,10 @@ fn accrued(job: &Job, now: OffsetDateTime) -> Usd {
     let Some(since) = job.costs_from() else {
         return Usd::ZERO;
     };
+    let now = match job.state {
+        State::Collecting { until, .. } => now.min(until),
+        _ => now,
+    };
     job.rate
         .for_millis((micros(now) - micros(since)) / 1_000)
         .min(job.hold)
@@ -130,6 +146,9 @@ fn message(job: &Job, now: OffsetDateTime) -> String {
         State::Assigned {
             step: Phase::PullingImage,
         } => format!("Pulling the image on {node}."),
+        State::Assigned {
+            step: Phase::PreparingInputs,
+        } => format!("Copying files to {node}."),
         State::Assigned { .. } => format!("Starting on {node}."),
         State::Running { since } => {
             format!(
@@ -137,6 +156,7 @@ fn message(job: &Job, now: OffsetDateTime) -> String {
                 said((now - *since).whole_seconds().max(0))
             )
         }
+        State::Collecting { .. } => "The command has ended; its files are being collected.".into(),
         State::Stopping { .. } => "Stopping.".into(),
         State::Ended { outcome, since } => {
             let took = match (since, job.completed_at) {
@@ -195,7 +215,56 @@ fn artifact_contract(job: &Job) -> wire::ArtifactContract {
     wire::ArtifactContract {
         expected_artifacts: expected.collect(),
         automatic_collection_dir: "/workspace/artifacts".into(),
+        missing_artifacts: Vec::new(),
+        collected_files: None,
+        collected_bytes: None,
+        left_out: None,
+        left_out_reason: None,
     }
+}
+
+/// Whether files of this kind have been copied; nothing for a job without any.
+fn prepared(job: &Job, kind: Kind) -> Option<bool> {
+    let any = job.spec.files.iter().any(|file| file.kind == kind);
+    any.then(|| job.state.since().is_some())
+}
+
+fn given(files: &[JobFile], kind: Kind) -> Vec<wire::InputFile> {
+    let of_kind = files.iter().filter(|file| file.kind == kind);
+    of_kind
+        .map(|file| {
+            let filename = file.filename.as_ref().map_or("", FileName::as_str);
+            wire::InputFile {
+                input_id: file.input_id.clone(),
+                filename: filename.to_owned(),
+                size_bytes: file.size_bytes,
+                mount_path: kind.mount_path(filename),
+            }
+        })
+        .collect()
+}
+
+/// Adds to jobs what was collected of them.
+pub(in crate::orchestrator) async fn with_collections(
+    conn: &mut Conn,
+    jobs: &mut [wire::Job],
+) -> Result<(), Error> {
+    let ended = jobs.iter().filter(|job| job.status.ended());
+    let ids: Vec<JobId> = ended.map(|job| job.id).collect();
+    let mut collections = artifacts::collections(conn, &ids).await?;
+    for job in jobs {
+        let Some(collection) = collections.remove(&job.id) else {
+            continue;
+        };
+        job.artifacts_ready = true;
+        let contract = &mut job.artifact_contract;
+        contract.collected_files = Some(collection.files);
+        contract.collected_bytes = Some(collection.bytes);
+        contract.left_out = Some(collection.left_out).filter(|count| *count > 0);
+        contract.left_out_reason = Some(collection.why).filter(|why| !why.is_empty());
+        contract.missing_artifacts = collection.missing;
+    }
+    Ok(())
 }
 
 /// Contract 3.7.

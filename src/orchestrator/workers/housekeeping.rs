@@ -1,5 +1,6 @@
 //! Compares the books with the world once in a while, and throws away what
 //! nobody needs any more.
+use super::super::files::collect;
 use super::super::{Error, State};
 use crate::engine::{self, Handle};
 use crate::store::apps::passes;
@@ -22,6 +23,7 @@ const ANSWERS_KEPT: Duration = Duration::days(7);
 pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<(), Error> {
     let taken_up = super::take_up(state, tasks).await;
     sweep(state).await?;
+    collect::sweep(state).await?;
     // What the engine does not answer to must not keep the rest from being swept.
     taken_up?;
     let now = state.now();

@@ -4,6 +4,7 @@
 //! One task per live run. All that it knows is in the database or the engine, so
 //! it can die at any point and be begun again.
 use super::super::apps::run;
+use super::super::files::{collect, given};
 use super::super::{Change, Error, State, lifecycle};
 use crate::domain::app::ServiceState;
 use crate::domain::id::JobId;
@@ -215,7 +216,7 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
             if reading {
                 finish_reading(state, (id, attempt), &mut cursor, &mut output).await?;
             }
-            return ended(state, &job, end).await;
+            return ended(state, &job, &handle, end).await;
         }
         tokio::select! {
             () = state.shutdown().cancelled() => return Ok(()),
@@ -249,11 +250,22 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
     }
 }
 
-async fn ended(state: &State, job: &Job, mut end: engine::End) -> Result<(), Error> {
+async fn ended(
+    state: &State,
+    job: &Job,
+    handle: &Handle,
+    mut end: engine::End,
+) -> Result<(), Error> {
     if matches!(end.outcome, Outcome::Lost(_)) {
         end.ended = last_seen(state, job, end.ended).await?;
     }
-    lifecycle::finish(state, job.id, end).await.map(drop)
+    let collected = collect::collect(state, job, handle, &end).await?;
+    let keeps = collected.is_some();
+    lifecycle::finish(state, job.id, end, collected).await?;
+    if keeps {
+        collect::clear(state, job.id, handle).await;
+    }
+    Ok(())
 }
 
 /// Keeps what is left of the output, as long as that does not take for ever.
@@ -328,6 +340,7 @@ async fn submitted(
     }
     let mut spec = spec(state, job);
     run::equip(state, job, &mut spec).await?;
+    given::equip(state, job, &mut spec).await?;
     match engine.submit(&key, &spec).await {
         Ok(handle) => handed_over(state, (id, attempt), handle).await,
         Err(engine::Error::Unavailable(why)) => {
@@ -385,7 +398,7 @@ async fn over(state: &State, id: JobId, outcome: Outcome) -> Result<Option<Handl
         started: None,
         ended: state.now(),
     };
-    lifecycle::finish(state, id, end).await?;
+    lifecycle::finish(state, id, end, None).await?;
     Ok(None)
 }
 
@@ -406,6 +419,7 @@ fn spec(state: &State, job: &Job) -> RunSpec {
         grace: state.config().grace,
         network: state.config().network,
         mounts: Vec::new(),
+        files: Vec::new(),
         user_key: None,
         shm_bytes: memory_bytes,
         log: state.config().logs,

@@ -128,7 +128,7 @@ pub async fn printed(
 }
 
 /// What LIKE has to look for; its special characters stand for themselves.
-fn pattern(text: &str) -> String {
+pub(in crate::store) fn pattern(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }

@@ -95,7 +95,11 @@ impl Row {
             },
             Status::Running => {
                 let since = since.ok_or_else(|| self.wrong("running without a start"))?;
-                if stopping {
+                if phase == Some(Phase::CollectingArtifacts) {
+                    let until = self.completed_at.map(from_micros);
+                    let until = until.ok_or_else(|| self.wrong("collecting without an end"))?;
+                    State::Collecting { since, until }
+                } else if stopping {
                     State::Stopping { since: Some(since) }
                 } else {
                     State::Running { since }

@@ -70,6 +70,7 @@ impl Desk {
                 routing: Routing::default(),
                 time_limit_seconds: 14_400,
                 expected_artifacts: Vec::new(),
+                files: Vec::new(),
                 notices: Vec::new(),
                 app: Some(id),
                 metadata: None,

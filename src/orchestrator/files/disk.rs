@@ -1,0 +1,197 @@
+//! Where files lie, and how much room is promised to uploads that are under way.
+use crate::domain::id::{InputId, JobId, WorkspaceId};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the operator decided about files.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Holds `inputs` and `artifacts`; absolute.
+    pub dir: PathBuf,
+    /// Most bytes of one file.
+    pub largest: u64,
+    /// Most bytes of all files of a workspace.
+    pub quota: u64,
+    /// Most files that are kept of one job.
+    pub per_job: usize,
+    /// Artifacts are kept for so long.
+    pub artifacts_kept: Duration,
+    /// The same for what people bring.
+    pub inputs_kept: Duration,
+    /// Addresses for fetching files work for so long.
+    pub links: Duration,
+}
+
+impl Files {
+    /// Makes the directories, and removes what interrupted uploads have left. Nothing
+    /// may be uploaded yet.
+    ///
+    /// # Errors
+    ///
+    /// If that is not possible.
+    pub fn prepare(&self) -> io::Result<()> {
+        let incoming = self.dir.join(INCOMING);
+        match std::fs::remove_dir_all(&incoming) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        make(&incoming)?;
+        make(&self.dir.join(ARTIFACTS))
+    }
+}
+
+const INPUTS: &str = "inputs";
+/// Files whose bytes are still coming; no id is called so.
+const INCOMING: &str = "inputs/incoming";
+const ARTIFACTS: &str = "artifacts";
+
+/// What is promised, and to whom, in this process: nobody else uses the directory.
+#[derive(Debug, Clone)]
+pub(in crate::orchestrator) struct Disk {
+    dir: Arc<Path>,
+    under_way: Arc<Mutex<UnderWay>>,
+}
+
+#[derive(Debug, Default)]
+struct UnderWay {
+    promised: HashMap<WorkspaceId, u64>,
+    inputs: HashSet<InputId>,
+}
+
+impl Disk {
+    pub(in crate::orchestrator) fn new(files: &Files) -> Self {
+        Self {
+            dir: files.dir.clone().into(),
+            under_way: Arc::default(),
+        }
+    }
+
+    pub(in crate::orchestrator) fn input(&self, id: InputId) -> PathBuf {
+        self.dir.join(INPUTS).join(id.to_string())
+    }
+
+    /// A file that nobody has, for an upload that has begun.
+    pub(super) fn incoming(&self) -> io::Result<PathBuf> {
+        let folder = self.dir.join(INCOMING);
+        make(&folder)?;
+        Ok(folder.join(crate::random::token("")))
+    }
+
+    /// Where what a job has left is put.
+    pub(super) fn of_job(&self, job: JobId) -> PathBuf {
+        self.dir.join(ARTIFACTS).join(job.to_string())
+    }
+
+    /// The file of an artifact.
+    pub(super) fn artifact(&self, place: &str) -> PathBuf {
+        self.dir.join(ARTIFACTS).join(place)
+    }
+
+    /// The folders of jobs that there are.
+    pub(super) fn jobs(&self) -> io::Result<Vec<JobId>> {
+        let folder = self.dir.join(ARTIFACTS);
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut jobs = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name();
+            jobs.extend(name.to_str().and_then(|name| name.parse::<JobId>().ok()));
+        }
+        Ok(jobs)
+    }
+
+    /// Promises so much room to a workspace, and says how much others of it have been
+    /// promised.
+    pub(super) fn promise(&self, workspace: WorkspaceId, bytes: u64) -> (Promise, u64) {
+        let before = self.with(|under_way| {
+            let promised = under_way.promised.entry(workspace).or_default();
+            let before = *promised;
+            *promised = promised.saturating_add(bytes);
+            before
+        });
+        let promise = Promise {
+            disk: self.clone(),
+            workspace,
+            bytes,
+        };
+        (promise, before)
+    }
+
+    /// The right to write the file of an input; `None` if somebody else does so now.
+    pub(super) fn claim(&self, input: InputId) -> Option<Claim> {
+        self.with(|under_way| under_way.inputs.insert(input))
+            .then(|| Claim {
+                disk: self.clone(),
+                input,
+            })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut UnderWay) -> T) -> T {
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        act(&mut under_way)
+    }
+}
+
+/// Room that is promised until this is dropped.
+#[derive(Debug)]
+pub(super) struct Promise {
+    disk: Disk,
+    workspace: WorkspaceId,
+    bytes: u64,
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.disk.with(|under_way| {
+            if let Some(promised) = under_way.promised.get_mut(&self.workspace) {
+                *promised = promised.saturating_sub(self.bytes);
+                if *promised == 0 {
+                    under_way.promised.remove(&self.workspace);
+                }
+            }
+        });
+    }
+}
+
+/// The right to write one file, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Claim {
+    disk: Disk,
+    input: InputId,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.disk
+            .with(|under_way| under_way.inputs.remove(&self.input));
+    }
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Where an artifact lies, by its job and its number there.
+pub(super) fn place(job: JobId, number: usize) -> String {
+    format!("{job}/{number}")
+}
