@@ -9,6 +9,7 @@ pub use kinds::{Engine, HostImages, HostNetwork, Invalid};
 
 use crate::domain::logs::Limits;
 use crate::domain::peer::Net;
+use crate::domain::reach::Allow;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use secrecy::{ExposeSecret, SecretString};
@@ -86,6 +87,7 @@ const KEYS: &[(&str, &str, Shown)] = {
         ("output_tail_mb", "80", Plainly),
         ("output_rate_mb", "8", Plainly),
         ("output_days", "90", Plainly),
+        ("callback_allow", "", Plainly),
         ("smtp", "", WithoutPassword),
         ("mail_from", "Jungle Grid <junglegrid@localhost>", Plainly),
         ("log", "info,sqlx=warn", Plainly),
@@ -143,6 +145,8 @@ pub struct Settings {
     pub output: Limits,
     /// Output is kept for so long after its job's end.
     pub output_kept: Duration,
+    /// What callbacks reach besides the internet; `None` if nothing was said.
+    pub callback_allow: Option<Allow>,
     /// `smtp://…` or `smtps://…`, with a password; without it, mails are files in `outbox/`.
     pub smtp: Option<SecretString>,
     pub mail_from: String,
@@ -304,6 +308,7 @@ impl Settings {
                 rate: megabytes(get("output_rate_mb").whole(1, 1_000)?),
             },
             output_kept: Duration::from_hours(24 * u64::from(get("output_days").whole(1, 3_650)?)),
+            callback_allow: get("callback_allow").reach()?,
             smtp: get("smtp").smtp()?,
             mail_from: get("mail_from").mailbox()?,
             log: get("log").log_filter()?,

@@ -78,6 +78,8 @@ id! {
     AppSessionId = "ts";
     /// One API key, whatever its secret is at the time.
     ApiKeyId = "key";
+    /// One message to a receiver, the same for every attempt to deliver it.
+    MessageId = "msg";
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Moves jobs from state to state. Each move, the events that tell of it, its
 //! money and its run commit together or not at all.
 use super::apps::follow::{self, Along};
-use super::{Change, Error, State};
+use super::{Change, Error, State, callbacks};
 use crate::clock::micros;
 use crate::domain::app::EndCode;
 use crate::domain::estimate::said as lasting;
@@ -378,6 +378,9 @@ where
                 if job.state.ended() || matches!(job.state, job::State::Queued) {
                     state.0.work.notify_one();
                 }
+                if job.state.ended() {
+                    state.0.callback.notify_one();
+                }
                 return Ok(Some(job));
             }
             Ok(None) => return Ok(None),
@@ -411,6 +414,7 @@ where
         None => None,
     };
     let attempt = job.attempt;
+    let had_ended = job.state.ended();
     let Some(done) = decide(&mut job, session.as_ref(), now) else {
         return Ok(None);
     };
@@ -429,6 +433,9 @@ where
             runs::intend(conn, (id, attempt), (&engine, &node), now).await?;
         }
         RunChange::End => runs::ended(conn, id, attempt, now).await?,
+    }
+    if job.state.ended() && !had_ended {
+        callbacks::queue(conn, &job, now).await?;
     }
     if let Some(session) = session {
         follow::follow(conn, &job, session, done.app, now).await?;

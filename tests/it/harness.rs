@@ -9,6 +9,7 @@ use junglegrid::api::Origin;
 use junglegrid::clock::Clock;
 use junglegrid::domain::logs::Limits;
 use junglegrid::domain::money::Usd;
+use junglegrid::domain::reach::Allow;
 use junglegrid::engine::{self, Cursor, Engine, Event, Handle, LogLine, Network, Node, RunKey};
 use junglegrid::orchestrator::apps::Catalogue;
 use junglegrid::orchestrator::{Config, State, router};
@@ -278,6 +279,7 @@ pub(crate) fn config() -> Config {
             rate: 8 << 20,
         },
         logs_kept: Duration::from_hours(24 * 90),
+        callback_allow: Allow::this_machine(),
     }
 }
 
