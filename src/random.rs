@@ -35,6 +35,23 @@ pub fn base62(count: usize) -> String {
         .collect()
 }
 
+/// So many random bytes.
+#[must_use]
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.fill_with(rand::random);
+    bytes
+}
+
+/// A whole number below `end`, every one as likely as the others; 0 if there is none.
+#[must_use]
+pub fn below(end: i64) -> i64 {
+    if end < 1 {
+        return 0;
+    }
+    rand::random_range(0..end)
+}
+
 /// A number with exactly six digits, every one as likely as the others.
 #[must_use]
 pub fn code() -> String {

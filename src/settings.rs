@@ -9,6 +9,7 @@ pub use kinds::{Engine, HostImages, HostNetwork, Invalid};
 
 use crate::domain::logs::Limits;
 use crate::domain::peer::Net;
+use crate::domain::reach::Allow;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use secrecy::{ExposeSecret, SecretString};
@@ -92,6 +93,7 @@ const KEYS: &[(&str, &str, Shown)] = {
         ("artifact_days", "30", Plainly),
         ("input_days", "30", Plainly),
         ("download_minutes", "15", Plainly),
+        ("callback_allow", "", Plainly),
         ("smtp", "", WithoutPassword),
         ("mail_from", "Jungle Grid <junglegrid@localhost>", Plainly),
         ("log", "info,sqlx=warn", Plainly),
@@ -150,6 +152,8 @@ pub struct Settings {
     /// Output is kept for so long after its job's end.
     pub output_kept: Duration,
     pub files: Files,
+    /// What callbacks reach besides the internet; `None` if nothing was said.
+    pub callback_allow: Option<Allow>,
     /// `smtp://…` or `smtps://…`, with a password; without it, mails are files in `outbox/`.
     pub smtp: Option<SecretString>,
     pub mail_from: String,
@@ -334,6 +338,7 @@ impl Settings {
                 inputs_kept: days(get("input_days").whole(1, 3_650)?),
                 links: Duration::from_mins(get("download_minutes").whole(1, 1_440)?.into()),
             },
+            callback_allow: get("callback_allow").reach()?,
             smtp: get("smtp").smtp()?,
             mail_from: get("mail_from").mailbox()?,
             log: get("log").log_filter()?,

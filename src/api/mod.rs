@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod apps;
 pub mod artifacts;
+pub mod callbacks;
 pub mod content;
 pub mod drafts;
 pub mod inputs;
@@ -149,6 +150,12 @@ endpoints! {
     /// Stops a job: politely, then by force. Answers once it has stopped.
     CancelJob = POST "/v1/jobs/{job}/cancel" SUBMIT, 200
         [path: (JobId,), query: (), body: jobs::Cancellation] -> jobs::Cancelled;
+    /// Who is told of a job's end, and how that goes; 404 if nobody is.
+    GetCallback = GET "/v1/jobs/{job}/callback" READ, 200
+        [path: (JobId,), query: (), body: ()] -> callbacks::Callback;
+    /// What the workspace's callbacks are signed with.
+    GetCallbackSecret = GET "/v1/callbacks/secret" Access::Session, 200
+        [path: (), query: (), body: ()] -> callbacks::Secret;
 
     /// Begins to describe a job: from nothing, from content, or from another job.
     CreateDraft = POST "/v1/job-drafts" SUBMIT, 201

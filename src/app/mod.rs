@@ -9,6 +9,7 @@ pub mod tls;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::domain::money::Usd;
+use crate::domain::reach::Allow;
 use crate::egress::{self, mail::Postbox};
 use crate::engine::host::{Config as HostConfig, HostEngine};
 use crate::engine::{Engine, Network};
@@ -178,6 +179,9 @@ async fn build(
     state.reach_apps_through(Arc::new(apps.clone()));
     tasks.spawn(workers::run(state.clone(), tasks.clone()));
     tasks.spawn(workers::mail::run(state.clone(), postbox));
+    let caller = egress::reach::Caller::new(state.config().callback_allow.clone())
+        .context("cannot prepare the sending of callbacks")?;
+    tasks.spawn(workers::callbacks::run(state.clone(), caller));
     tasks.spawn(workers::sweep::run(state.clone()));
     let api = orchestrator::router(state.clone());
     let mut router = health::routes(Some(store.clone())).merge(api.clone());
@@ -278,6 +282,7 @@ fn config(settings: &Settings, key: &[u8; 32]) -> Config {
         logs: settings.output,
         logs_kept: settings.output_kept,
         files: files(settings),
+        callback_allow: callback_allow(settings),
     }
 }
 
@@ -291,6 +296,24 @@ fn files(settings: &Settings) -> orchestrator::Files {
         artifacts_kept: files.artifacts_kept,
         inputs_kept: files.inputs_kept,
         links: files.links,
+    }
+}
+
+/// Unless the operator has said something, this machine may be called where nobody
+/// from elsewhere can ask for it.
+fn callback_allow(settings: &Settings) -> Allow {
+    let alone = settings.listen.ip().is_loopback()
+        && settings.trusted_proxies.is_empty()
+        && match settings.public_url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+    match &settings.callback_allow {
+        Some(said) => said.clone(),
+        None if alone => Allow::this_machine(),
+        None => Allow::NOTHING,
     }
 }
 

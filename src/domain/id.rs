@@ -91,6 +91,8 @@ id! {
     InputId = "in";
     /// One file that a job has left.
     ArtifactId = "art";
+    /// One message to a receiver, the same for every attempt to deliver it.
+    MessageId = "msg";
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod logs;
 pub mod money;
 pub mod peer;
+pub mod reach;
 pub mod routing;
 pub mod sniff;
 pub mod spec;

@@ -1,5 +1,6 @@
 //! The way out: the only constructors of clients that reach other machines.
 pub mod mail;
+pub mod reach;
 
 use std::time::Duration;
 

@@ -9,9 +9,10 @@ mod reader;
 
 pub(super) use command::unparsed_command;
 
-use super::Error;
+use super::{Error, callbacks};
 use crate::api::jobs::Content;
 use crate::domain::money::Usd;
+use crate::domain::reach::Allow;
 use crate::domain::spec::{
     JobSpec, Level, OptimizeFor, RegionMode, Resources, Routing, WorkloadType,
 };
@@ -27,8 +28,10 @@ pub(super) type Wrong = BTreeMap<String, String>;
 
 /// What a job that says nothing about it gets.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Defaults {
+pub(super) struct Defaults<'a> {
     pub(super) time_limit_seconds: u32,
+    /// What callbacks reach besides the internet.
+    pub(super) callback_allow: &'a Allow,
 }
 
 /// The whole job.
@@ -36,7 +39,7 @@ pub(super) struct Defaults {
 /// # Errors
 ///
 /// Everything that is wrong or missing.
-pub(super) fn parse(content: &Content, defaults: Defaults) -> Result<JobSpec, Error> {
+pub(super) fn parse(content: &Content, defaults: Defaults<'_>) -> Result<JobSpec, Error> {
     let (spec, wrong) = read(content, defaults);
     if wrong.is_empty() {
         return Ok(spec);
@@ -68,13 +71,8 @@ pub(super) fn parse(content: &Content, defaults: Defaults) -> Result<JobSpec, Er
 /// # Errors
 ///
 /// Everything that is wrong.
-pub(super) fn check_part(part: &Content) -> Result<(), Error> {
-    let (_, mut wrong) = read(
-        part,
-        Defaults {
-            time_limit_seconds: 1,
-        },
-    );
+pub(super) fn check_part(part: &Content, defaults: Defaults<'_>) -> Result<(), Error> {
+    let (_, mut wrong) = read(part, defaults);
     wrong.retain(|field, _| !absent(part, field));
     if wrong.is_empty() {
         return Ok(());
@@ -87,7 +85,7 @@ pub(super) fn check_part(part: &Content) -> Result<(), Error> {
 }
 
 /// What still keeps this content from being a job, per field.
-pub(super) fn missing(content: &Content, defaults: Defaults) -> Wrong {
+pub(super) fn missing(content: &Content, defaults: Defaults<'_>) -> Wrong {
     read(content, defaults).1
 }
 
@@ -99,7 +97,7 @@ fn absent(content: &Content, field: &str) -> bool {
     }
 }
 
-fn read(content: &Content, defaults: Defaults) -> (JobSpec, Wrong) {
+fn read(content: &Content, defaults: Defaults<'_>) -> (JobSpec, Wrong) {
     let mut from = Reader::new(content);
     let (argv, command_line) = command(&mut from);
     let spec = JobSpec {
@@ -120,6 +118,9 @@ fn read(content: &Content, defaults: Defaults) -> (JobSpec, Wrong) {
         app: None,
         metadata: metadata(&mut from),
     };
+    for (field, why) in callbacks::wrong(content, defaults.callback_allow) {
+        from.complain(field, &why);
+    }
     (spec, from.wrong)
 }
 
@@ -282,12 +283,6 @@ fn expected_artifacts(from: &mut Reader<'_>) -> Vec<String> {
 /// What is understood and not done is said, not swallowed.
 fn notices(from: &mut Reader<'_>) -> Vec<String> {
     let mut notices = Vec::new();
-    let callback = ["callback_url", "webhook_url", "callback"]
-        .into_iter()
-        .any(|f| from.get(f).is_some());
-    if callback {
-        notices.push("This installation does not send callbacks: poll the job instead.".into());
-    }
     let credential = ["registry_credential_id", "huggingface_credential_id"];
     if credential
         .into_iter()
@@ -315,8 +310,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const DEFAULTS: Defaults = Defaults {
+    static NOTHING: Allow = Allow::NOTHING;
+    const DEFAULTS: Defaults<'static> = Defaults {
         time_limit_seconds: 3_600,
+        callback_allow: &NOTHING,
     };
 
     fn content(more: &Value) -> Content {
@@ -428,9 +425,9 @@ mod tests {
     #[test]
     fn a_part_may_be_incomplete_but_not_wrong() {
         let part = |value: Value| value.as_object().expect("an object").clone();
-        assert!(check_part(&part(json!({ "name": "a" }))).is_ok());
-        assert!(check_part(&part(json!({ "name": null }))).is_ok());
-        assert!(check_part(&part(json!({ "timeout_seconds": "long" }))).is_err());
+        assert!(check_part(&part(json!({ "name": "a" })), DEFAULTS).is_ok());
+        assert!(check_part(&part(json!({ "name": null })), DEFAULTS).is_ok());
+        assert!(check_part(&part(json!({ "timeout_seconds": "long" })), DEFAULTS).is_err());
         assert_eq!(
             missing(&part(json!({ "name": "a" })), DEFAULTS)
                 .into_keys()

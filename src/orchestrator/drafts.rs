@@ -1,4 +1,5 @@
 //! Drafts: a job being described, estimated, acknowledged and submitted once.
+use super::callbacks::{self, DraftToken};
 use super::estimates::{self, VALID_FOR, defaults};
 use super::jobs::submission::{self, Order};
 use super::route::{Call, Cx, on};
@@ -49,10 +50,11 @@ async fn create(cx: Cx, call: Call<CreateDraft>) -> Result<wire::Draft, Error> {
         }
         None => Content::new(),
     };
-    merge(&mut content, call.body.content)?;
+    let id = cx.id();
+    let token = merge(&cx, id, &mut content, call.body.content)?;
     let now = cx.now();
     let draft = Draft {
-        id: cx.id(),
+        id,
         workspace: cx.caller.workspace,
         account: cx.caller.account,
         version: 1,
@@ -65,7 +67,12 @@ async fn create(cx: Cx, call: Call<CreateDraft>) -> Result<wire::Draft, Error> {
     };
     let written = draft.clone();
     cx.store()
-        .write(move |conn| Box::pin(async move { table::insert(conn, &written).await }))
+        .write(move |conn| {
+            Box::pin(async move {
+                table::insert(conn, &written).await?;
+                token.write(conn, written.id).await
+            })
+        })
         .await?;
     Ok(show(&cx, draft, None))
 }
@@ -94,7 +101,7 @@ async fn get(cx: Cx, call: Call<GetDraft>) -> Result<wire::Draft, Error> {
 async fn patch(cx: Cx, call: Call<PatchDraft>) -> Result<wire::Draft, Error> {
     let mut draft = find(&cx, &mut *cx.store().read().await?, call.path.0).await?;
     not_submitted(&draft)?;
-    merge(&mut draft.content, call.body.content)?;
+    let token = merge(&cx, draft.id, &mut draft.content, call.body.content)?;
     draft.updated_at = cx.now();
     draft.expires_at = cx.now() + KEPT_FOR;
     let draft = cx
@@ -102,6 +109,7 @@ async fn patch(cx: Cx, call: Call<PatchDraft>) -> Result<wire::Draft, Error> {
         .write(move |conn| {
             Box::pin(async move {
                 table::rewrite(conn, &mut draft).await?;
+                token.write(conn, draft.id).await?;
                 Ok::<_, store::Error>(draft)
             })
         })
@@ -238,6 +246,7 @@ async fn submit(cx: Cx, call: Call<SubmitDraft>) -> Result<Submitted, Error> {
         return Ok(submission::submitted(&job, cx.now()));
     }
     let known = current(&mut conn, &draft).await?;
+    let token = store::callbacks::draft_token(&mut conn, draft.id).await?;
     let (Some(seen), Some(known)) = (draft.acknowledged, known) else {
         return Err(not_acknowledged());
     };
@@ -250,7 +259,11 @@ async fn submit(cx: Cx, call: Call<SubmitDraft>) -> Result<Submitted, Error> {
         Progress::Failed(_) | Progress::Pending => None,
     };
     let spec = content::parse(&draft.content, defaults(&cx))?;
+    let callback = callbacks::read(&draft.content, &cx.config().callback_allow)
+        .map(|callback| callback.with_token_of(&cx, draft.id, token))
+        .transpose()?;
     let order = Order {
+        callback,
         spec,
         once: None,
         draft: Some((draft.id, draft.version)),
@@ -331,8 +344,15 @@ fn changed(error: store::Error) -> Error {
 }
 
 /// Sets the fields of `part`; `null` clears one.
-fn merge(content: &mut Content, part: Content) -> Result<(), Error> {
-    content::check_part(&part)?;
+/// The token of a callback does not become part of the content, which is shown.
+fn merge(
+    state: &State,
+    id: DraftId,
+    content: &mut Content,
+    mut part: Content,
+) -> Result<DraftToken, Error> {
+    content::check_part(&part, defaults(state))?;
+    let token = callbacks::take_token(state, id, &mut part);
     for (field, value) in part {
         if value.is_null() {
             content.remove(&field);
@@ -345,7 +365,7 @@ fn merge(content: &mut Content, part: Content) -> Result<(), Error> {
             "The draft is too large: 262,144 bytes at most.".into(),
         ));
     }
-    Ok(())
+    Ok(token)
 }
 
 /// The newest estimate of the draft as it is.

@@ -47,10 +47,11 @@ fn with_estimate_defaults(mut content: wire::Content) -> wire::Content {
     content
 }
 
-pub(super) fn defaults(state: &State) -> Defaults {
+pub(super) fn defaults(state: &State) -> Defaults<'_> {
     let seconds = state.config().default_time_limit.as_secs();
     Defaults {
         time_limit_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        callback_allow: &state.config().callback_allow,
     }
 }
 

@@ -2,7 +2,7 @@
 //! money and its run commit together or not at all.
 use super::apps::follow::{self, Along};
 use super::files::collect::Collected;
-use super::{Change, Error, State};
+use super::{Change, Error, State, callbacks};
 use crate::clock::micros;
 use crate::domain::app::EndCode;
 use crate::domain::estimate::said as lasting;
@@ -482,6 +482,9 @@ where
                 if job.state.ended() || matches!(job.state, job::State::Queued) {
                     state.0.work.notify_one();
                 }
+                if job.state.ended() {
+                    state.0.callback.notify_one();
+                }
                 return Ok(Some(job));
             }
             Ok(None) => return Ok(None),
@@ -515,6 +518,7 @@ where
         None => None,
     };
     let attempt = job.attempt;
+    let had_ended = job.state.ended();
     let Some(done) = decide(&mut job, session.as_ref(), now) else {
         return Ok(None);
     };
@@ -537,6 +541,9 @@ where
     if let Some(collected) = &done.collected {
         let (collection, artifacts) = (&collected.collection, &collected.artifacts);
         store::artifacts::collected(conn, &job, collection, artifacts, now).await?;
+    }
+    if job.state.ended() && !had_ended {
+        callbacks::queue(conn, &job, now).await?;
     }
     if let Some(session) = session {
         follow::follow(conn, &job, session, done.app, now).await?;

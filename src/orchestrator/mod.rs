@@ -1,6 +1,7 @@
 //! The orchestrator: use cases behind the HTTP contract of [`crate::api`].
 pub mod apps;
 mod auth;
+mod callbacks;
 mod caller;
 mod content;
 mod drafts;
@@ -14,6 +15,7 @@ mod lifecycle;
 mod openapi;
 mod overview;
 mod route;
+mod seal;
 pub mod workers;
 
 pub use caller::{BearerId, Caller};
@@ -25,6 +27,7 @@ use crate::clock::Clock;
 use crate::domain::id::{AppSessionId, Id, JobId};
 use crate::domain::logs::Limits;
 use crate::domain::money::Usd;
+use crate::domain::reach::Allow;
 use crate::engine::{Engine, Network};
 use crate::store::Store;
 use axum::Router;
@@ -79,6 +82,8 @@ pub struct Config {
     /// Output is kept for so long after a job's end.
     pub logs_kept: Duration,
     pub files: Files,
+    /// What callbacks reach besides the internet.
+    pub callback_allow: Allow,
 }
 
 /// What every handler and worker shares; cheap to clone.
@@ -102,6 +107,8 @@ struct Shared {
     work: Notify,
     /// Told when a mail has been queued.
     mail: Notify,
+    /// Told when a callback has been queued.
+    callback: Notify,
     /// Runs that a task of this process looks after.
     watched: Mutex<HashSet<(JobId, u32)>>,
     /// Apps that a task of this process looks after.
@@ -135,6 +142,7 @@ impl State {
             live: apps::Live::default(),
             work: Notify::new(),
             mail: Notify::new(),
+            callback: Notify::new(),
             watched: Mutex::default(),
             kept: Mutex::default(),
             hashing: auth::Hashing::new(),
@@ -206,6 +214,7 @@ pub fn router(state: State) -> Router {
     let routes = Router::new()
         .merge(auth::routes())
         .merge(jobs::routes())
+        .merge(callbacks::routes())
         .merge(drafts::routes())
         .merge(overview::routes())
         .merge(apps::routes())

@@ -264,6 +264,11 @@ pub struct Flags {
     #[arg(long, env = "JUNGLEGRID_DOWNLOAD_MINUTES", value_name = "MINUTES")]
     download_minutes: Option<String>,
 
+    /// Host names and ranges that callbacks reach besides the internet, on every port and by plain
+    /// http too, with commas between; or none. Default localhost if only this machine can reach the listener, else none
+    #[arg(long, env = "JUNGLEGRID_CALLBACK_ALLOW", value_name = "HOSTS")]
+    callback_allow: Option<String>,
+
     /// Mail server: `smtp://…` or `smtps://user:password@host:port`. Default none, mails are files in outbox/
     #[arg(long, env = "JUNGLEGRID_SMTP", value_name = "URL")]
     smtp: Option<String>,

@@ -1,5 +1,6 @@
 //! The kinds of values that settings have, and what each kind allows.
 use crate::domain::peer::Net;
+use crate::domain::reach::Allow;
 use secrecy::SecretString;
 use std::fmt;
 use std::net::SocketAddr;
@@ -186,6 +187,23 @@ impl Value<'_> {
         nets.map_err(|_| {
             self.invalid("addresses or ranges with commas between, such as 10.0.0.0/8,::1")
         })
+    }
+
+    /// Hosts and ranges; the word `none` for none at all.
+    pub(super) fn reach(self) -> Result<Option<Allow>, Invalid> {
+        if self.text.is_empty() {
+            return Ok(None);
+        }
+        let mut allow = Allow::default();
+        if self.text != "none" {
+            let all: Result<(), _> = self.items().try_for_each(|item| allow.add(item));
+            all.map_err(|_| {
+                self.invalid(
+                    "none, or host names and ranges with commas between, such as hooks.internal,10.1.0.0/16",
+                )
+            })?;
+        }
+        Ok(Some(allow))
     }
 
     pub(super) fn emails(self) -> Result<Vec<String>, Invalid> {

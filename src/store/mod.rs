@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod api_keys;
 pub mod apps;
 pub mod artifacts;
+pub mod callbacks;
 pub mod challenges;
 pub mod drafts;
 pub mod estimates;

@@ -95,6 +95,8 @@ const EXPECTED: &[(&str, &str)] = &[
     // State and output together, for pages.
     ("GET /v1/jobs/{job}/live", "jobs:read"),
     ("GET /v1/app-sessions/{session}/live", "jobs:read"),
+    ("GET /v1/jobs/{job}/callback", "jobs:read jobs:write"),
+    ("GET /v1/callbacks/secret", "session"),
     // What only people do: entering apps, and making keys.
     ("POST /v1/app-sessions/{session}/open", "session"),
     ("POST /v1/api-keys", "session"),

@@ -9,6 +9,7 @@ use junglegrid::api::Origin;
 use junglegrid::clock::Clock;
 use junglegrid::domain::logs::Limits;
 use junglegrid::domain::money::Usd;
+use junglegrid::domain::reach::Allow;
 use junglegrid::engine::{self, Cursor, Engine, Event, Handle, LogLine, Network, Node, RunKey};
 use junglegrid::orchestrator::apps::Catalogue;
 use junglegrid::orchestrator::{Config, Files, State, router};
@@ -311,6 +312,7 @@ pub(crate) fn config() -> Config {
             inputs_kept: Duration::from_hours(24 * 30),
             links: Duration::from_mins(15),
         },
+        callback_allow: Allow::this_machine(),
     }
 }
 

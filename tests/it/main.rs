@@ -12,6 +12,7 @@ mod auth;
 mod authorisation;
 mod budget;
 mod built_in_apps;
+mod callbacks;
 mod certificates;
 mod contract;
 mod data_dir;

@@ -1,6 +1,7 @@
 //! Hot statements use an index, and nothing is sorted that comes sorted.
 use crate::harness::TestApi;
 use junglegrid::store::apps;
+use junglegrid::store::callbacks;
 use junglegrid::store::jobs::{self, events, logs, queries};
 use junglegrid::store::{Store, sessions};
 use sqlx::Row as _;
@@ -69,6 +70,21 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
             "what is usual",
             apps::queries::SAMPLES,
             "app_sessions_by_template ",
+        ),
+        (
+            "whether anybody is told of an end",
+            callbacks::METADATA,
+            "sqlite_autoindex_callbacks_1 ",
+        ),
+        (
+            "a job's callback",
+            callbacks::FIND,
+            "sqlite_autoindex_callback_outbox_1 ",
+        ),
+        (
+            "the next callback",
+            callbacks::NEXT_DUE,
+            "callback_outbox_due ",
         ),
     ] {
         let steps = plan(api.state.store(), statement).await;

@@ -75,6 +75,7 @@ pub(super) async fn launch(cx: Cx, call: Call<LaunchApp>) -> Result<wire::Sessio
     let id = cx.id();
     let longest = cx.config().longest_time_limit.as_secs();
     let order = Order {
+        callback: None,
         spec: JobSpec {
             name: manifest.name.clone(),
             app: Some(id),

@@ -56,6 +56,7 @@ async fn submit(cx: Cx, call: Call<SubmitJob>) -> Result<wire::Submitted, Error>
             rate: None,
             unestimated: false,
             app: None,
+            callback: super::callbacks::read(&call.body, &cx.config().callback_allow),
         },
     )
     .await

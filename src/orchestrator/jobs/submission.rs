@@ -1,5 +1,6 @@
 //! Lets a job in: screened, paid for, queued, once.
 use super::super::apps::launch::{self, App};
+use super::super::callbacks::{self, Callback};
 use super::super::files::given;
 use super::super::{Caller, Change, Error, State, estimates, lifecycle};
 use crate::api::jobs as wire;
@@ -30,6 +31,8 @@ pub(in crate::orchestrator) struct Order {
     pub(in crate::orchestrator) unestimated: bool,
     /// The app that it runs, screened and quoted already.
     pub(in crate::orchestrator) app: Option<App>,
+    /// Who is to be told of its end.
+    pub(in crate::orchestrator) callback: Option<Callback>,
 }
 
 /// Makes sure that the same request is carried out once.
@@ -88,11 +91,13 @@ pub(in crate::orchestrator) async fn submit(
             "Lower the time limit, or add funds.",
         ),
     };
+    let callback = order.callback.as_ref();
+    let callback = callback.map(|callback| callbacks::sealed(state, &job, callback));
     let done = state
         .store()
         .write(move |conn| {
             Box::pin(async move {
-                let reply = admit(conn, &mut job, &order, now).await?;
+                let reply = admit(conn, &mut job, &order, callback, now).await?;
                 Ok::<_, Halt>((job, reply))
             })
         })
@@ -283,6 +288,7 @@ async fn admit(
     conn: &mut Conn,
     job: &mut Job,
     order: &Order,
+    callback: Option<store::callbacks::Ordered>,
     now: OffsetDateTime,
 ) -> Result<wire::Submitted, Halt> {
     let key = order.once.as_ref().map(|once| Key {
@@ -327,6 +333,9 @@ async fn admit(
     if !inputs::give(conn, job.id, &job.spec.files).await? {
         return Err(Halt::Refused(given::gone()));
     }
+    if let Some(callback) = &callback {
+        store::callbacks::insert(conn, callback, now).await?;
+    }
     if let Some(app) = &order.app
         && let Some(running) = launch::create(conn, job, app).await?
     {
@@ -334,6 +343,7 @@ async fn admit(
     }
     if let Some((draft, version)) = order.draft {
         drafts::submit(conn, draft, version, job.id).await?;
+        store::callbacks::clear_draft_token(conn, draft).await?;
     }
     let reply = submitted(job, now);
     if let (Some(key), Some(once)) = (&key, &order.once) {

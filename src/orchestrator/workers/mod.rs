@@ -1,6 +1,7 @@
 //! What goes on without anyone asking: placing jobs, watching runs, tidying up.
 //! Each loop is a `tick` that tests can call; this module owns the waiting.
 pub mod apps;
+pub mod callbacks;
 pub mod housekeeping;
 pub mod mail;
 pub mod observer;

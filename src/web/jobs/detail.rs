@@ -1,6 +1,6 @@
 //! `/portal/jobs/{job}`: one job, live, with what can be done about it.
 use super::feed::{self, Feed};
-use super::{output, view};
+use super::{callback, output, view};
 use crate::api::drafts::NewDraft;
 use crate::api::jobs::{Cancellation, EventFilter, Job};
 use crate::api::logs::{Filter, Page};
@@ -39,6 +39,8 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which) -> Result<Response, E
     let job = viewer.api.job(id).await?;
     let events = viewer.api.events(id, &EventFilter::default()).await?;
     let logs = viewer.api.logs(id, &tail).await?;
+    let told = callback::find(&viewer.api, id).await?;
+    let told = told.map(|told| callback::section(&told, events.generated_at));
     let seen = Mark {
         event: events.items.last().map_or(0, |event| event.sequence),
         log: logs.items.last().map_or(0, |item| item.entry_id),
@@ -46,6 +48,7 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which) -> Result<Response, E
     let main = page(
         &job,
         view::timeline(&job, &events.items),
+        told,
         &logs,
         seen,
         events.generated_at,
@@ -54,7 +57,14 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which) -> Result<Response, E
     Ok(shell::page(&viewer, &title, Nav::Jobs, main).into_response())
 }
 
-fn page(job: &Job, timeline: Markup, logs: &Page, seen: Mark, now: OffsetDateTime) -> Markup {
+fn page(
+    job: &Job,
+    timeline: Markup,
+    told: Option<Markup>,
+    logs: &Page,
+    seen: Mark,
+    now: OffsetDateTime,
+) -> Markup {
     let active = !job.status.ended();
     let [head, state, cost, facts] = view::regions(job, now).map(|(_, markup)| markup);
     html! {
@@ -63,7 +73,7 @@ fn page(job: &Job, timeline: Markup, logs: &Page, seen: Mark, now: OffsetDateTim
         p.vh #say role="status" aria-live="polite" {}
         div.cols {
             div.stack { (state) (output::terminal(job, &logs.items)) (timeline) }
-            div.stack { (cost) (facts) }
+            div.stack { (cost) (facts) @if let Some(told) = told { (told) } }
             @if active { (live::connection(feed::ID, &format!("{}/live", view::path(job.id)), seen)) }
         }
         @if active { (view::cancel_dialog(job)) }

@@ -1,5 +1,6 @@
 //! The list of jobs: filtered by its address, paged, and up to date while any
 //! job that it shows is active.
+mod callback;
 mod detail;
 mod feed;
 mod list;

@@ -1,0 +1,76 @@
+//! Who is told of a job's end, and how that goes. Not in the public contract.
+use crate::domain::id::{JobId, MessageId};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::serde::rfc3339;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    pub job_id: JobId,
+    /// Without user, query and fragment, which may be secret.
+    pub url: String,
+    pub state: State,
+    /// The same for every attempt, as the receiver sees it; none before the job's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_id: Option<MessageId>,
+    /// Oldest first.
+    pub attempts: Vec<Attempt>,
+    #[serde(
+        with = "rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub next_attempt_at: Option<OffsetDateTime>,
+    /// When it was delivered or given up.
+    #[serde(
+        with = "rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The job has not ended.
+    Armed,
+    /// To be delivered, perhaps again.
+    Waiting,
+    Delivered,
+    /// The last attempt has failed.
+    Failed,
+    /// The receiver has said that it does not want it (410).
+    Gone,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counts from 1.
+    pub number: i64,
+    #[serde(with = "rfc3339")]
+    pub at: OffsetDateTime,
+    pub duration_ms: i64,
+    /// The HTTP status, if there was an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The beginning of what the receiver said with a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+}
+
+/// What the workspace's callbacks are signed with (Standard Webhooks).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Secret {
+    /// `whsec_` and base64 of the key.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

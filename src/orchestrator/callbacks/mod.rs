@@ -1,0 +1,144 @@
+//! Callbacks: whoever submits a job can have a URL told of its end.
+//!
+//! What is told is written in the transaction of the end itself, and delivered by
+//! [`super::workers::callbacks`], at least once.
+mod read;
+
+pub(super) use read::{Callback, DraftToken, read, take_token, wrong};
+
+use super::route::{Call, Cx, on};
+use super::{Error, State, jobs, lifecycle, seal};
+use crate::api::callbacks as wire;
+use crate::api::{GetCallback, GetCallbackSecret};
+use crate::domain::id::{JobId, MessageId, WorkspaceId};
+use crate::random;
+use crate::store::callbacks::{self as table, Ordered, Progress};
+use crate::store::jobs::Job;
+use crate::store::{self, Conn};
+use axum::Router;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+pub(super) fn routes() -> Router<State> {
+    Router::new().merge(on(get)).merge(on(secret))
+}
+
+async fn get(cx: Cx, call: Call<GetCallback>) -> Result<wire::Callback, Error> {
+    let mut conn = cx.store().read().await?;
+    let job = jobs::find(&mut conn, cx.caller.workspace, call.path.0).await?;
+    let found = table::find(&mut conn, job.id).await?;
+    let found = found.ok_or_else(|| Error::NotFound("This job has no callback.".into()))?;
+    let attempts = table::attempts(&mut conn, job.id).await?;
+    let state = match found.progress {
+        None => wire::State::Armed,
+        Some(Progress::Waiting) => wire::State::Waiting,
+        Some(Progress::Delivered) => wire::State::Delivered,
+        Some(Progress::Failed) => wire::State::Failed,
+        Some(Progress::Gone) => wire::State::Gone,
+    };
+    Ok(wire::Callback {
+        job_id: job.id,
+        url: found.shown_url,
+        state,
+        webhook_id: found.message,
+        attempts: attempts
+            .into_iter()
+            .map(|attempt| wire::Attempt {
+                number: attempt.number,
+                at: attempt.at,
+                duration_ms: attempt.millis,
+                status: attempt.status,
+                error: attempt.error,
+                answer: attempt.answer,
+            })
+            .collect(),
+        next_attempt_at: found.next_at,
+        ended_at: found.ended_at,
+    })
+}
+
+async fn secret(cx: Cx, _: Call<GetCallbackSecret>) -> Result<wire::Secret, Error> {
+    let key = random::base64(&signing_key(&cx, cx.caller.workspace));
+    Ok(wire::Secret {
+        secret: format!("whsec_{key}"),
+    })
+}
+
+/// What a workspace's callbacks are signed with: derived, so that it is stored nowhere.
+pub(super) fn signing_key(state: &State, workspace: WorkspaceId) -> [u8; 32] {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(&state.0.master_key).expect("HMAC takes keys of any length");
+    mac.update(b"junglegrid callback secret\0");
+    mac.update(workspace.to_string().as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+/// Where a sealed value belongs, so that no other job's can stand there.
+pub(super) fn place(column: &str, job: JobId) -> String {
+    format!("callbacks|{column}|{job}")
+}
+
+/// The callback as it is stored with its job.
+pub(super) fn sealed(state: &State, job: &Job, callback: &Callback) -> Ordered {
+    let seal = |column: &str, secret: &secrecy::SecretString| {
+        seal::seal(state, &place(column, job.id), secret.expose_secret())
+    };
+    Ordered {
+        job: job.id,
+        workspace: job.workspace,
+        shown_url: callback.shown_url.clone(),
+        receiver: callback.receiver.clone(),
+        url: seal("url", &callback.url),
+        token: callback.token.as_ref().map(|token| seal("token", token)),
+        metadata: callback.metadata.clone(),
+    }
+}
+
+/// Queues the news of a job's end, in the end's own transaction; nothing if nobody
+/// wants to know.
+pub(super) async fn queue(
+    conn: &mut Conn,
+    job: &Job,
+    now: OffsetDateTime,
+) -> Result<(), store::Error> {
+    let Some(metadata) = table::metadata(conn, job.id).await? else {
+        return Ok(());
+    };
+    let body = body(job, metadata.as_deref(), now);
+    let id: MessageId = random::id(now);
+    table::queue(conn, (job.id, id), &body.to_string(), now).await
+}
+
+fn body(job: &Job, metadata: Option<&str>, now: OffsetDateTime) -> Value {
+    let status = job.state.status();
+    let time = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+    let mut body = json!({
+        "type": format!("job.{status}"),
+        "timestamp": time(now),
+        "job_id": job.id,
+        "status": status,
+        "name": job.spec.name,
+        "workload_type": job.spec.workload_type,
+        "created_at": time(job.created_at),
+        "finished_at": time(job.completed_at.unwrap_or(now)),
+    });
+    let mut set = |field: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body[field] = value;
+        }
+    };
+    let reason = lifecycle::summary(job);
+    set("status_reason", (!reason.is_empty()).then(|| reason.into()));
+    set("exit_code", job.exit_code().map(Value::from));
+    set("cost_usd", job.cost.map(|cost| json!(cost)));
+    set("started_at", job.state.since().map(|at| time(at).into()));
+    set(
+        "metadata",
+        metadata.and_then(|text| serde_json::from_str(text).ok()),
+    );
+    body
+}
