@@ -7,6 +7,7 @@
 //! allows it. Times are RFC 3339 in UTC, amounts are JSON numbers of US dollars.
 pub mod accounts;
 pub mod apps;
+pub mod bulk;
 pub mod drafts;
 pub mod jobs;
 pub mod keys;
@@ -119,7 +120,7 @@ endpoints! {
     /// Queues a job and sets its highest cost aside.
     SubmitJob = POST "/v1/jobs" SUBMIT, 202
         [path: (), query: (), body: jobs::Content] -> jobs::Submitted;
-    /// The workspace's jobs, newest first.
+    /// The workspace's jobs, newest first unless told otherwise.
     ListJobs = GET "/v1/jobs" LIST, 200
         [path: (), query: jobs::Filter, body: ()] -> jobs::List;
     GetJob = GET "/v1/jobs/{job}" READ, 200
@@ -139,6 +140,13 @@ endpoints! {
     /// Stops a job: politely, then by force. Answers once it has stopped.
     CancelJob = POST "/v1/jobs/{job}/cancel" SUBMIT, 200
         [path: (JobId,), query: (), body: jobs::Cancellation] -> jobs::Cancelled;
+    /// Stops many jobs, a hundred at most, or says what that would do. Doing it again
+    /// changes nothing.
+    CancelJobs = POST "/v1/jobs/cancel" SUBMIT, 200
+        [path: (), query: (), body: bulk::Cancellation] -> bulk::Cancelled;
+    /// What a job was submitted with, secrets as placeholders.
+    GetJobContent = GET "/v1/jobs/{job}/content" READ, 200
+        [path: (JobId,), query: (), body: ()] -> bulk::Submission;
 
     /// Begins to describe a job: from nothing, from content, or from another job.
     CreateDraft = POST "/v1/job-drafts" SUBMIT, 201

@@ -80,6 +80,8 @@ calls! {
     logs(id: JobId, filter: &api::logs::Filter) => ListLogs((id,), filter, None);
     all_logs(filter: &api::logs::AllFilter) => ListAllLogs((), filter, None);
     cancel(id: JobId, body: &api::jobs::Cancellation) => CancelJob((id,), &(), Some(body));
+    cancel_jobs(body: &api::bulk::Cancellation) => CancelJobs((), &(), Some(body));
+    job_content(id: JobId) => GetJobContent((id,), &(), None);
     create_draft(body: &api::drafts::NewDraft) => CreateDraft((), &(), Some(body));
     drafts() => ListDrafts((), &(), None);
     draft(id: DraftId) => GetDraft((id,), &(), None);

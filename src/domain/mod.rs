@@ -10,6 +10,7 @@ pub mod logs;
 pub mod money;
 pub mod peer;
 pub mod routing;
+pub mod secret;
 pub mod spec;
 pub mod template;
 pub mod text;
