@@ -2,8 +2,23 @@
 
 /// Beginnings of tokens that programs give out.
 const TOKENS: [&str; 17] = [
-    "jg_", "jgs_", "jgn_", "hf_", "ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "sk-", "sk_", "xoxb-",
-    "xoxp-", "AKIA", "ya29.", "npm_", "eyJ",
+    "jg_",
+    "jgs_",
+    "jgn_",
+    "hf_",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "github_pat_",
+    "glpat-",
+    "sk-",
+    "sk_",
+    "xoxb-",
+    "xoxp-",
+    "AKIA",
+    "ya29.",
+    "npm_",
+    "eyJ",
 ];
 /// Characters that must follow.
 const LENGTH: usize = 16;
@@ -13,12 +28,21 @@ const LENGTH: usize = 16;
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_lowercase();
     let words: Vec<&str> = name.split(|c: char| !c.is_alphanumeric()).collect();
-    let ends = ["token", "secret", "password", "passwd", "passphrase", "apikey", "credentials"];
+    let ends = [
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "passphrase",
+        "apikey",
+        "credentials",
+    ];
     if words.last() == Some(&"id") {
         return false;
     }
     words.iter().any(|word| {
-        ends.iter().any(|end| word.ends_with(end)) || matches!(*word, "key" | "pwd" | "auth" | "cookie" | "credential")
+        ends.iter().any(|end| word.ends_with(end))
+            || matches!(*word, "key" | "pwd" | "auth" | "cookie" | "credential")
     })
 }
 
@@ -44,8 +68,12 @@ fn token(text: &str) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(start) = text[from..].find(of) {
         let start = from + start;
-        let word = text[start..].find(|c| !of(c)).map_or(text.len(), |end| start + end);
-        let known = TOKENS.iter().find(|token| text[start..word].starts_with(**token));
+        let word = text[start..]
+            .find(|c| !of(c))
+            .map_or(text.len(), |end| start + end);
+        let known = TOKENS
+            .iter()
+            .find(|token| text[start..word].starts_with(**token));
         if known.is_some_and(|token| word - start >= token.len() + LENGTH) {
             return Some((start, word));
         }
@@ -77,10 +105,26 @@ mod tests {
 
     #[test]
     fn names_of_secrets_are_known() {
-        for name in ["HF_TOKEN", "WANDB_API_KEY", "db.password", "githubToken", "AUTH", "x-api-key", "AWS_SECRET_ACCESS_KEY"] {
+        for name in [
+            "HF_TOKEN",
+            "WANDB_API_KEY",
+            "db.password",
+            "githubToken",
+            "AUTH",
+            "x-api-key",
+            "AWS_SECRET_ACCESS_KEY",
+        ] {
             assert!(is_secret_name(name), "{name}");
         }
-        for name in ["MAX_TOKENS", "SEED", "KEYBOARD", "TOKENIZER", "AUTHOR", "registry_credential_id", "AWS_ACCESS_KEY_ID"] {
+        for name in [
+            "MAX_TOKENS",
+            "SEED",
+            "KEYBOARD",
+            "TOKENIZER",
+            "AUTHOR",
+            "registry_credential_id",
+            "AWS_ACCESS_KEY_ID",
+        ] {
             assert!(!is_secret_name(name), "{name}");
         }
     }
@@ -100,7 +144,14 @@ mod tests {
             hidden("psql postgres://ada:hunter2@db/x").as_deref(),
             Some("psql postgres://ada:${SECRET}@db/x")
         );
-        for plain in ["python3 train.py", "hf_short", "task-0123456789abcdefgh", "http://a:80/b", "é hf_ü", "postgres://ada@db"] {
+        for plain in [
+            "python3 train.py",
+            "hf_short",
+            "task-0123456789abcdefgh",
+            "http://a:80/b",
+            "é hf_ü",
+            "postgres://ada@db",
+        ] {
             assert_eq!(hidden(plain), None, "{plain}");
         }
         assert_eq!(hidden("https://u:${SECRET}@h"), None);

@@ -80,7 +80,12 @@ async fn overview(cx: Cx, _: Call<GetOverview>) -> Result<Overview, Error> {
 fn spend(ends: &[Day], today: i64) -> Vec<wire_overview::Day> {
     let days = (today - (DAYS - 1)..=today).map(|day| wire_overview::Day {
         date: from_micros(day * DAY_MICROS).date().to_string(),
-        usd: Usd::from_micros(ends.iter().filter(|one| one.day == day).map(|one| one.cost).sum()),
+        usd: Usd::from_micros(
+            ends.iter()
+                .filter(|one| one.day == day)
+                .map(|one| one.cost)
+                .sum(),
+        ),
     });
     days.collect()
 }

@@ -36,7 +36,9 @@ fn of<'a>(accepted: impl Iterator<Item = &'a str>) -> Kind {
         };
         let weight = parts.find_map(|part| {
             let (name, value) = part.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(0.0))
+            name.trim()
+                .eq_ignore_ascii_case("q")
+                .then(|| value.trim().parse().unwrap_or(0.0))
         });
         let weight = weight.unwrap_or(1.0_f32);
         if weight > best.0 || weight >= best.0 && weight > 0.0 && kind == Kind::Page {
@@ -69,7 +71,10 @@ mod tests {
             ),
             ("application/json, text/html;q=0.1", Kind::Json),
             ("application/json;q=0.5, text/html;q=0.5", Kind::Page),
-            ("Application/JSON; Q=0.9, text/plain;q=0.95, text/html;q=0", Kind::Text),
+            (
+                "Application/JSON; Q=0.9, text/plain;q=0.95, text/html;q=0",
+                Kind::Text,
+            ),
             ("application/json;q=nonsense", Kind::Page),
             ("application/json", Kind::Json),
             ("application/json, text/plain, */*", Kind::Json),

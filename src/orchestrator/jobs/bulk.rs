@@ -90,7 +90,11 @@ async fn choose(cx: &Cx, ids: Vec<String>, filter: Option<Filter>) -> Result<Cho
             })?;
             let any = wanted.statuses.is_empty();
             let named = |status| any || wanted.statuses.contains(status);
-            wanted.statuses = list::ACTIVE.iter().filter(|one| named(one)).copied().collect();
+            wanted.statuses = list::ACTIVE
+                .iter()
+                .filter(|one| named(one))
+                .copied()
+                .collect();
             wanted.sort = Sort::Newest;
             wanted.limit = MOST;
             if wanted.statuses.is_empty() {
@@ -209,10 +213,18 @@ fn happened(
             outcome(cx, is, Done::Cancelled, "It is cancelled.".into())
         }
         // It came to its own end while it was being asked.
-        (true, _) => outcome(cx, is, Done::Ended, format!("It had ended by itself: it is {status}.")),
-        (false, _) if failed.contains(&is.id) => {
-            outcome(cx, is, Done::Failed, "It could not be cancelled now. Try again.".into())
-        }
+        (true, _) => outcome(
+            cx,
+            is,
+            Done::Ended,
+            format!("It had ended by itself: it is {status}."),
+        ),
+        (false, _) if failed.contains(&is.id) => outcome(
+            cx,
+            is,
+            Done::Failed,
+            "It could not be cancelled now. Try again.".into(),
+        ),
         (false, _) => outcome(cx, is, Done::Stopping, "It has been asked to stop.".into()),
     }
 }
@@ -220,7 +232,8 @@ fn happened(
 fn summed(jobs: Vec<Outcome>, dry_run: bool, has_more: bool) -> Cancelled {
     let cancels = || jobs.iter().filter(|job| job.outcome.cancels());
     let cancelled = cancels().count();
-    let sum = |of: fn(&Outcome) -> Usd| cancels().fold(Usd::ZERO, |sum, job| sum.saturating_add(of(job)));
+    let sum =
+        |of: fn(&Outcome) -> Usd| cancels().fold(Usd::ZERO, |sum, job| sum.saturating_add(of(job)));
     Cancelled {
         dry_run,
         cancelled,

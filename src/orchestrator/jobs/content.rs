@@ -52,7 +52,13 @@ fn holds_something(value: &Value) -> bool {
 
 /// The name as a variable of a shell.
 fn placeholder(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
     let name: String = name.chars().map(plain).take(80).collect();
     if name.starts_with(|c: char| c.is_ascii_digit()) {
         return format!("_{name}");

@@ -61,9 +61,15 @@ async fn page(
     };
     // A search that has given up goes on where it was.
     let (first, last) = if backward {
-        (found.reached.or(found.jobs.first().map(place)), found.jobs.last().map(place))
+        (
+            found.reached.or(found.jobs.first().map(place)),
+            found.jobs.last().map(place),
+        )
     } else {
-        (found.jobs.first().map(place), found.reached.or(found.jobs.last().map(place)))
+        (
+            found.jobs.first().map(place),
+            found.reached.or(found.jobs.last().map(place)),
+        )
     };
     let (earlier, later) = if backward {
         (found.more, true)
@@ -100,9 +106,8 @@ pub(super) fn read(query: &wire::Filter) -> Result<Filter, Error> {
         until: moment("created_before", query.created_before.as_ref())?,
         sort: match given(query.sort.as_ref()).as_str() {
             "" => Sort::Newest,
-            word => Sort::named(word).ok_or_else(|| {
-                Error::field("sort", "Use newest, oldest, cost or runtime.")
-            })?,
+            word => Sort::named(word)
+                .ok_or_else(|| Error::field("sort", "Use newest, oldest, cost or runtime."))?,
         },
         place: None,
         limit: 0,
@@ -123,7 +128,11 @@ pub(super) fn read(query: &wire::Filter) -> Result<Filter, Error> {
 /// One word, a group, or several of both with commas between them.
 fn statuses(words: &str) -> Result<Vec<Status>, Error> {
     let mut all = BTreeSet::new();
-    for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+    for word in words
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+    {
         match word {
             "active" => all.extend(ACTIVE.map(Status::name)),
             "ended" => all.extend(ENDED.map(Status::name)),
@@ -251,7 +260,10 @@ mod tests {
             let read = statuses(words).expect("statuses");
             read.into_iter().map(Status::name).collect::<Vec<_>>()
         };
-        assert_eq!(names("ended"), ["cancelled", "completed", "failed", "rejected"]);
+        assert_eq!(
+            names("ended"),
+            ["cancelled", "completed", "failed", "rejected"]
+        );
         assert_eq!(names("running, failed,running"), names("failed,running"));
         assert_eq!(names(" , "), [""; 0]);
         assert!(statuses("running,dancing").is_err());

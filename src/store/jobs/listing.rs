@@ -4,9 +4,9 @@
 //! walked once for each of its values, and the walks are put together here: no
 //! list looks at jobs that are not on its page. A text is looked for in blocks; see
 //! [`super::texts`].
+use super::Job;
 use super::row::Row;
 use super::texts::{Search, Sought};
-use super::Job;
 use crate::clock::micros;
 use crate::domain::id::WorkspaceId;
 use crate::domain::job::Status;
@@ -175,7 +175,9 @@ impl Filter {
         let image = if image { " AND image = $7" } else { "" };
         let each = statuses.iter().flat_map(|one| {
             let status = status(one);
-            kinds.iter().map(move |one| format!("{image}{}{status}", kind(one)))
+            kinds
+                .iter()
+                .map(move |one| format!("{image}{}{status}", kind(one)))
         });
         each.collect()
     }
@@ -185,12 +187,30 @@ impl Filter {
     #[must_use]
     pub fn statement(&self) -> String {
         let key = self.sort.key();
-        let order = if self.span().descending { "DESC" } else { "ASC" };
-        let walks = self.walks().into_iter().enumerate().map(|(n, walk)| {
+        let descending = self.span().descending;
+        let order = if descending { "DESC" } else { "ASC" };
+        // Pairs are looked up in an index of columns, not in one of expressions: there
+        // those with the same figure are a walk of their own.
+        let sorted = format!("{key} {order}, id {order}");
+        let ends: &[String] = &if self.sort.by_time() {
+            vec![format!("({key}, id) > ($2, $3) AND ({key}, id) < ($4, $5) ORDER BY {sorted}")]
+        } else if descending {
+            vec![
+                format!("{key} < $4 ORDER BY {sorted}"),
+                format!("{key} = $4 AND id < $5 ORDER BY id {order}"),
+            ]
+        } else {
+            vec![
+                format!("{key} > $2 ORDER BY {sorted}"),
+                format!("{key} = $2 AND id > $3 ORDER BY id {order}"),
+            ]
+        };
+        let walks = self.walks();
+        let walks = walks.iter().flat_map(|walk| ends.iter().map(move |end| (walk, end)));
+        let walks = walks.enumerate().map(|(n, (walk, end))| {
             format!(
-                "SELECT * FROM (SELECT {key} AS place, id FROM jobs WHERE workspace = $1{walk}
-                   AND ({key}, id) > ($2, $3) AND ({key}, id) < ($4, $5)
-                 ORDER BY {key} {order}, id {order} LIMIT $6) AS walk{n}"
+                "SELECT * FROM (SELECT {key} AS place, id FROM jobs WHERE workspace = $1{walk} AND {end}
+                 LIMIT $6) AS walk{n}"
             )
         });
         walks.collect::<Vec<_>>().join(" UNION ALL ")

@@ -194,10 +194,7 @@ pub const ACTIVE: &str = "SELECT status, COUNT(*) FROM jobs
 
 /// How many jobs of a workspace have each of the statuses of those that have not
 /// ended.
-pub async fn active(
-    conn: &mut Conn,
-    workspace: WorkspaceId,
-) -> Result<Vec<(String, i64)>, Error> {
+pub async fn active(conn: &mut Conn, workspace: WorkspaceId) -> Result<Vec<(String, i64)>, Error> {
     let rows = sqlx::query_as(ACTIVE)
         .bind(workspace.to_string())
         .fetch_all(conn)

@@ -158,8 +158,11 @@ impl<'a> Search<'a> {
             query = query.bind(block);
         }
         for (keys, text) in query.fetch_all(conn).await? {
-            self.found
-                .extend(keys.split(END).zip(text.split(END)).filter_map(|(key, text)| self.sought.one(key, text)));
+            self.found.extend(
+                keys.split(END)
+                    .zip(text.split(END))
+                    .filter_map(|(key, text)| self.sought.one(key, text)),
+            );
         }
         self.found.sort_unstable();
         if !self.sought.newest_first {

@@ -217,7 +217,11 @@ fn cli(submitted: &Submission, base: &str) -> String {
     let said = |field: &str| {
         FLAGS.iter().any(|(one, _)| *one == field) || matches!(field, "command" | "args")
     };
-    let left: Vec<&str> = content.keys().map(String::as_str).filter(|field| !said(field)).collect();
+    let left: Vec<&str> = content
+        .keys()
+        .map(String::as_str)
+        .filter(|field| !said(field))
+        .collect();
     if !left.is_empty() {
         let _ = write!(
             out,
@@ -290,7 +294,10 @@ mod tests {
         let call = mcp(&submission());
         let arguments = &call["params"]["arguments"];
         assert_eq!(arguments["workload_type"], "fine_tuning");
-        assert_eq!(arguments["command"], json!(["/bin/sh", "-c", "echo $HOME | cat"]));
+        assert_eq!(
+            arguments["command"],
+            json!(["/bin/sh", "-c", "echo $HOME | cat"])
+        );
         assert_eq!(arguments["env"]["HF_TOKEN"], "${HF_TOKEN}");
         assert_eq!(arguments["routing_mode"], "cost");
     }

@@ -1,6 +1,6 @@
 //! What the address of the list says.
-use crate::api::jobs::Filter;
 use crate::api::bulk;
+use crate::api::jobs::Filter;
 use crate::domain::job::Status;
 use crate::domain::spec::WorkloadType;
 use crate::web::ui::job_row::type_name;
@@ -118,12 +118,20 @@ impl Asked {
         };
         let kind = WorkloadType::named(&self.kind).map_or("", type_name);
         let all: [(&str, String, fn(&mut Self)); 6] = [
-            (&self.q, format!("“{}”", self.q), |asked| asked.q.clear()),
+            (&self.q, format!("“{}”", self.q), |asked| {
+                asked.q.clear()
+            }),
             (&self.status, status, |asked| asked.status.clear()),
             (&self.kind, kind.to_owned(), |asked| asked.kind.clear()),
-            (&self.image, format!("Image {}", self.image), |asked| asked.image.clear()),
-            (&self.from, format!("From {}", self.from), |asked| asked.from.clear()),
-            (&self.to, format!("To {}", self.to), |asked| asked.to.clear()),
+            (&self.image, format!("Image {}", self.image), |asked| {
+                asked.image.clear()
+            }),
+            (&self.from, format!("From {}", self.from), |asked| {
+                asked.from.clear()
+            }),
+            (&self.to, format!("To {}", self.to), |asked| {
+                asked.to.clear()
+            }),
         ];
         let set = all.into_iter().filter(|(value, ..)| !value.is_empty());
         set.map(|(_, words, clear)| {

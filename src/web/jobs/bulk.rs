@@ -3,10 +3,10 @@ use super::asked::Asked;
 use super::{text, view};
 use crate::api::bulk::{Cancellation, Cancelled, Done, Outcome};
 use crate::domain::id::JobId;
+use crate::web::Error;
 use crate::web::shell::{self, Nav};
 use crate::web::ui::{self, Kind};
 use crate::web::viewer::Viewer;
-use crate::web::Error;
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::{Form, Query};
 use maud::{Markup, html};
@@ -29,9 +29,13 @@ pub(super) async fn review(
     let asked = asked.cleaned();
     // The button without a tick sends an empty query.
     if ticked.id.is_empty() && uri.query() == Some("") {
-        return Ok(page(&viewer, "Nothing is selected", html! {
-            section.card { (ui::empty("Nothing is selected", "Tick the jobs to cancel in the last column of the list.", Some((&asked.path(), "Back to the jobs")))) }
-        }));
+        return Ok(page(
+            &viewer,
+            "Nothing is selected",
+            html! {
+                section.card { (ui::empty("Nothing is selected", "Tick the jobs to cancel in the last column of the list.", Some((&asked.path(), "Back to the jobs")))) }
+            },
+        ));
     }
     let mut order = Cancellation {
         dry_run: true,
@@ -44,13 +48,21 @@ pub(super) async fn review(
     let preview = viewer.api.cancel_jobs(&order).await?;
     let back = asked.at("").path();
     if preview.cancelled == 0 {
-        return Ok(page(&viewer, "Nothing to cancel", html! {
-            section.card { (ui::empty("Nothing to cancel", "All of these have ended already.", Some((&back, "Back to the jobs")))) }
-            (outcomes(&preview, "Looked at"))
-        }));
+        return Ok(page(
+            &viewer,
+            "Nothing to cancel",
+            html! {
+                section.card { (ui::empty("Nothing to cancel", "All of these have ended already.", Some((&back, "Back to the jobs")))) }
+                (outcomes(&preview, "Looked at"))
+            },
+        ));
     }
     let count = preview.cancelled;
-    let title = if count == 1 { "Cancel one job?".to_owned() } else { format!("Cancel {count} jobs?") };
+    let title = if count == 1 {
+        "Cancel one job?".to_owned()
+    } else {
+        format!("Cancel {count} jobs?")
+    };
     let inside = html! {
         form.stack method="post" action="/portal/jobs/cancel" {
             @for job in preview.jobs.iter().filter(|job| job.outcome.cancels()) { input type="hidden" name="id" value=(job.job_id); }
@@ -123,7 +135,10 @@ fn row(job: &Outcome) -> Markup {
         Done::Missing => (Kind::Wait, "dash", "Not found"),
         Done::Failed => (Kind::Bad, "x", "Not cancelled"),
     };
-    let name = job.name.as_deref().map_or_else(|| text::visible(&job.job_id), text::visible);
+    let name = job
+        .name
+        .as_deref()
+        .map_or_else(|| text::visible(&job.job_id), text::visible);
     html! {
         tr {
             th scope="row" {

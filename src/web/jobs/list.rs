@@ -6,13 +6,13 @@ use crate::client;
 use crate::domain::job::Status;
 use crate::domain::spec::WorkloadType;
 use crate::web::hx::{Fragment, Wants};
-use crate::web::shell::{self, Nav};
 use crate::web::kind::Kind;
+use crate::web::shell::{self, Nav};
 use crate::web::ui::job_row::{rows_to_choose, table_to_choose, type_name};
 use crate::web::viewer::Viewer;
 use crate::web::{Error, live, poll, ui};
-use axum::response::{IntoResponse, Response};
 use axum::Json;
+use axum::response::{IntoResponse, Response};
 use axum_extra::extract::Query;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use maud::{Markup, html};
@@ -233,7 +233,10 @@ fn heading() -> Markup {
 
 /// Why there is none.
 fn none(asked: &Asked, list: &List) -> Markup {
-    let further = list.next_cursor.as_deref().map(|cursor| asked.at(cursor).path());
+    let further = list
+        .next_cursor
+        .as_deref()
+        .map(|cursor| asked.at(cursor).path());
     let why = if let Some(further) = further {
         ui::empty(
             "No match so far",
@@ -257,7 +260,10 @@ fn none(asked: &Asked, list: &List) -> Markup {
 }
 
 fn pager(asked: &Asked, list: &List) -> Markup {
-    let after = list.next_cursor.as_deref().filter(|_| list.has_more && !list.jobs.is_empty());
+    let after = list
+        .next_cursor
+        .as_deref()
+        .filter(|_| list.has_more && !list.jobs.is_empty());
     let before = list.prev_cursor.as_deref();
     let [first, previous, next] = match &*asked.sort {
         "" => ["Newest", "Newer", "Older"],

@@ -17,8 +17,8 @@ pub(super) use view::{path, relaxed};
 
 use super::{Portal, assets};
 use axum::Router;
-use maud::{Markup, html};
 use axum::routing::{get, post};
+use maud::{Markup, html};
 
 pub(super) fn routes() -> Router<Portal> {
     Router::new()

@@ -78,7 +78,10 @@ pub(super) fn job(job: &Job, now: OffsetDateTime) -> String {
     }
     say("runtime", &ran(job, now));
     say("cost", &cost(job).to_string());
-    let range = format!("{} to {}", job.estimated_cost_min_usd, job.estimated_cost_max_usd);
+    let range = format!(
+        "{} to {}",
+        job.estimated_cost_min_usd, job.estimated_cost_max_usd
+    );
     say("estimate", &range);
     say("set aside", &job.hold_usd.to_string());
     out

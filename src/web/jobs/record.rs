@@ -15,11 +15,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-pub(super) async fn show(
-    viewer: Viewer,
-    Which(id): Which,
-    kind: Kind,
-) -> Result<Response, Error> {
+pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result<Response, Error> {
     let job = viewer.api.job(id).await?;
     match kind {
         Kind::Page => {}
