@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // What only some pages need is no part of a first visit.
     made.push(make("logs.css", minify::css(&read("logs.css")?)));
+    made.push(make("jobs.css", minify::css(&read("jobs.css")?)));
     made.push(make("logs.js", minify::js(&read("logs.js")?)));
 
     let mut script = String::new();

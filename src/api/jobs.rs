@@ -157,11 +157,12 @@ pub struct Filter {
     /// 1 to 100; 20 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
-    /// From `next_cursor` of the page before.
+    /// From `next_cursor` or `prev_cursor` of another page of the same filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// A status word, or `active` for all that have not ended. `canceled`,
-    /// `provisioning` and `starting` are understood as well.
+    /// A status word, `active` for all that have not ended, or `ended`; or several
+    /// with commas between them. `canceled`, `provisioning` and `starting` are
+    /// understood as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,6 +170,19 @@ pub struct Filter {
     /// Part of a name, an image or an id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
+    /// All of an image's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Made at this time or later: RFC 3339, or a day (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_after: Option<String>,
+    /// Made before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_before: Option<String>,
+    /// `newest` (unless given), `oldest`, `cost` or `runtime`; the last two with the
+    /// highest first, and with no other filter than status and type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -176,7 +190,12 @@ pub struct Filter {
 pub struct List {
     pub jobs: Vec<Job>,
     pub limit: i64,
+    /// Where the list goes on. A search that has read much may stop before its page
+    /// is full, or with nothing on it, and goes on from here.
     pub next_cursor: Option<String>,
+    /// Where the page before this one ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prev_cursor: Option<String>,
     pub has_more: bool,
 }
 

@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod apps;
 pub mod artifacts;
+pub mod bulk;
 pub mod callbacks;
 pub mod content;
 pub mod drafts;
@@ -130,7 +131,7 @@ endpoints! {
     /// Queues a job and sets its highest cost aside.
     SubmitJob = POST "/v1/jobs" SUBMIT, 202
         [path: (), query: (), body: jobs::Content] -> jobs::Submitted;
-    /// The workspace's jobs, newest first.
+    /// The workspace's jobs, newest first unless told otherwise.
     ListJobs = GET "/v1/jobs" LIST, 200
         [path: (), query: jobs::Filter, body: ()] -> jobs::List;
     GetJob = GET "/v1/jobs/{job}" READ, 200
@@ -156,6 +157,13 @@ endpoints! {
     /// What the workspace's callbacks are signed with.
     GetCallbackSecret = GET "/v1/callbacks/secret" Access::Session, 200
         [path: (), query: (), body: ()] -> callbacks::Secret;
+    /// Stops many jobs, a hundred at most, or says what that would do. Doing it again
+    /// changes nothing.
+    CancelJobs = POST "/v1/jobs/cancel" SUBMIT, 200
+        [path: (), query: (), body: bulk::Cancellation] -> bulk::Cancelled;
+    /// What a job was submitted with, secrets as placeholders.
+    GetJobContent = GET "/v1/jobs/{job}/content" READ, 200
+        [path: (JobId,), query: (), body: ()] -> bulk::Submission;
 
     /// Begins to describe a job: from nothing, from content, or from another job.
     CreateDraft = POST "/v1/job-drafts" SUBMIT, 201

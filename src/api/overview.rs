@@ -11,6 +11,7 @@ pub struct Overview {
     pub running: i64,
     /// Waiting to start.
     pub queued: i64,
+    /// On the last seven days (UTC), today included; so is the next.
     pub completed_7_days: i64,
     pub failed_7_days: i64,
     pub balance: Balance,

@@ -82,6 +82,8 @@ calls! {
     cancel(id: JobId, body: &api::jobs::Cancellation) => CancelJob((id,), &(), Some(body));
     callback(id: JobId) => GetCallback((id,), &(), None);
     callback_secret() => GetCallbackSecret((), &(), None);
+    cancel_jobs(body: &api::bulk::Cancellation) => CancelJobs((), &(), Some(body));
+    job_content(id: JobId) => GetJobContent((id,), &(), None);
     create_draft(body: &api::drafts::NewDraft) => CreateDraft((), &(), Some(body));
     drafts() => ListDrafts((), &(), None);
     draft(id: DraftId) => GetDraft((id,), &(), None);

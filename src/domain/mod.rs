@@ -12,6 +12,7 @@ pub mod money;
 pub mod peer;
 pub mod reach;
 pub mod routing;
+pub mod secret;
 pub mod sniff;
 pub mod spec;
 pub mod template;

@@ -424,7 +424,7 @@ fn shown(estimate: Estimate, version: i64, now: time::OffsetDateTime) -> wire::D
 }
 
 /// What a job was submitted with, as the content of a new draft.
-fn to_content(spec: &JobSpec) -> Content {
+pub(super) fn to_content(spec: &JobSpec) -> Content {
     let mut content = Map::new();
     let mut set = |field: &str, value: Value| {
         let empty = match &value {

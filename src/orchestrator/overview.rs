@@ -3,13 +3,15 @@ use super::jobs::view;
 use super::route::{Call, Cx, on, public};
 use super::{Error, State, drafts, estimates};
 use crate::api::nodes as wire;
-use crate::api::overview::{Balance, Day, Health, Overview};
+use crate::api::overview::{self as wire_overview, Balance, Health, Overview};
 use crate::api::{GetBalance, GetHealth, GetOverview, ListNodes};
-use crate::clock::{from_micros, micros};
+use crate::clock::from_micros;
 use crate::domain::job::Status;
 use crate::domain::money::Usd;
 use crate::engine::Network;
-use crate::store::jobs::queries::{self, Filter};
+use crate::store::jobs::days::{self, Day};
+use crate::store::jobs::listing::{self, Filter};
+use crate::store::jobs::queries;
 use crate::store::{self, Conn};
 use axum::Router;
 
@@ -35,27 +37,33 @@ async fn overview(cx: Cx, _: Call<GetOverview>) -> Result<Overview, Error> {
     let workspace = cx.caller.workspace;
     let now = cx.now();
     let mut conn = cx.store().read().await?;
-    let counts = queries::counts(&mut conn, workspace, now - time::Duration::days(7)).await?;
+    let active = queries::active(&mut conn, workspace).await?;
     let count = |status: Status| {
-        counts
+        active
             .iter()
             .find(|(name, _)| name == status.name())
             .map_or(0, |(_, count)| *count)
+    };
+    let today = days::day_of(now);
+    let ends = days::since(&mut conn, workspace, today - (DAYS - 1)).await?;
+    let week = |status: Status| {
+        let of = |day: &&Day| day.day > today - 7 && day.status == status.name();
+        ends.iter().filter(of).map(|day| day.jobs).sum::<i64>()
     };
     let newest = Filter {
         limit: 6,
         ..Filter::default()
     };
-    let recent = queries::list(&mut conn, workspace, &newest).await?;
+    let recent = listing::list(&mut conn, workspace, &newest).await?.jobs;
     let waiting = store::drafts::waiting(&mut conn, workspace, now, 3).await?;
     Ok(Overview {
         running: count(Status::Assigned) + count(Status::Running),
         queued: count(Status::Pending) + count(Status::Queued),
-        completed_7_days: count(Status::Completed),
-        failed_7_days: count(Status::Failed) + count(Status::Rejected),
+        completed_7_days: week(Status::Completed),
+        failed_7_days: week(Status::Failed) + week(Status::Rejected),
         balance: balance(&cx, &mut conn).await?,
         burn_rate_usd: queries::burn_rate(&mut conn, workspace).await?,
-        spend: spend(&cx, &mut conn).await?,
+        spend: spend(&ends, today),
         recent: recent
             .into_iter()
             .map(|job| view::job(job, None, now))
@@ -69,18 +77,17 @@ async fn overview(cx: Cx, _: Call<GetOverview>) -> Result<Overview, Error> {
     })
 }
 
-async fn spend(cx: &Cx, conn: &mut Conn) -> Result<Vec<Day>, Error> {
-    let first = micros(cx.now()) / DAY_MICROS - (DAYS - 1);
-    let since = from_micros(first * DAY_MICROS);
-    let paid = queries::spend_by_day(conn, cx.caller.workspace, since).await?;
-    let days = (first..first + DAYS).map(|day| Day {
+fn spend(ends: &[Day], today: i64) -> Vec<wire_overview::Day> {
+    let days = (today - (DAYS - 1)..=today).map(|day| wire_overview::Day {
         date: from_micros(day * DAY_MICROS).date().to_string(),
-        usd: paid
-            .iter()
-            .find(|(on, _)| *on == day)
-            .map_or(Usd::ZERO, |(_, usd)| *usd),
+        usd: Usd::from_micros(
+            ends.iter()
+                .filter(|one| one.day == day)
+                .map(|one| one.cost)
+                .sum(),
+        ),
     });
-    Ok(days.collect())
+    days.collect()
 }
 
 async fn get_balance(cx: Cx, _: Call<GetBalance>) -> Result<Balance, Error> {

@@ -1,15 +1,19 @@
 //! What went wrong, as a page or as a notice, with a way out.
 use super::hx::{Fragment, Wants};
+use super::kind::{self, Kind};
 use super::next::{Next, leading_to};
 use super::viewer::Seen;
 use super::{hx, shell, ui};
+use crate::api::Problem;
 use crate::client;
+use axum::Json;
 use axum::extract::Request;
 use axum::middleware::Next as Inner;
 use axum::response::{IntoResponse, Response};
 use axum_htmx::{HxReswap, HxRetarget, SwapOption};
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use maud::{Markup, html};
+use std::collections::BTreeMap;
 
 /// Why a page cannot be shown. What is wrong with a form is not an error; see
 /// `ui::form::Wrong`.
@@ -134,14 +138,33 @@ pub(super) async fn render(wants: Wants, mut request: Request, inner: Inner) -> 
         None if is_bare_error(&response) => Told::bare(response.status()),
         None => return response,
     };
+    let kind = match wants {
+        Wants::Page => kind::asked(&from.headers),
+        Wants::Fragment => Kind::Page,
+    };
     let (status, title, message) = match told {
-        Told::SignIn => return from.sign_in(wants),
+        Told::SignIn if kind == Kind::Page => return from.sign_in(wants),
+        Told::SignIn => (
+            StatusCode::UNAUTHORIZED,
+            "Sign in first",
+            "Sign in first: there is no session.".to_owned(),
+        ),
         Told::Problem {
             status,
             title,
             message,
         } => (status, title, message),
     };
+    match kind {
+        Kind::Page => {}
+        Kind::Json => {
+            let reason = status.canonical_reason().unwrap_or("ERROR");
+            let code = reason.to_uppercase().replace([' ', '-'], "_");
+            let problem = Problem::new(&code, &message, BTreeMap::new());
+            return (status, Json(problem)).into_response();
+        }
+        Kind::Text => return (status, format!("{message}\n")).into_response(),
+    }
     if wants == Wants::Fragment {
         return (
             status,

@@ -356,7 +356,7 @@ static INLINE_POLICY: LazyLock<String> = LazyLock::new(|| {
 
 /// The same for every answer of the portal.
 const HEADERS: [(HeaderName, &str); 7] = [
-    (header::VARY, "cookie, hx-request, hx-request-type"),
+    (header::VARY, "accept, cookie, hx-request, hx-request-type"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "same-origin"),
     (header::X_FRAME_OPTIONS, "DENY"),

@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         session::what_is_private_is_gone_after_signing_out,
         lists::an_open_list_keeps_its_place_while_rows_come_and_go,
         lists::an_open_dashboard_follows_without_losing_its_place,
+        lists::many_are_cancelled_after_a_look_at_them,
+        lists::many_are_cancelled_without_javascript,
         apps::a_launch_is_watched_opened_used_and_stopped,
         apps::an_app_is_launched_used_and_stopped_without_javascript,
         apps::one_page_grows,

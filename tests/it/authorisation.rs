@@ -39,6 +39,9 @@ const EXPECTED: &[(&str, &str)] = &[
     ("GET /v1/jobs/{job}/logs", "jobs:read logs:read"),
     ("GET /v1/jobs/{job}/logs/live", "logs:read"),
     ("POST /v1/jobs/{job}/cancel", "jobs:submit jobs:write"),
+    // Many of them are cancelled by whoever may cancel one.
+    ("POST /v1/jobs/cancel", "jobs:submit jobs:write"),
+    ("GET /v1/jobs/{job}/content", "jobs:read jobs:write"),
     // Drafts are jobs that are not there yet.
     ("POST /v1/job-drafts", "jobs:submit jobs:write"),
     ("GET /v1/job-drafts", "jobs:read"),

@@ -266,6 +266,16 @@ fn later_pages_and_fragments_are_small() {
         "the question whether to cancel",
         &format!("/portal/jobs/{queued}/cancel"),
     );
+    visit.page(
+        "jobs, every filter",
+        "/portal/jobs?q=e&status=ended&type=batch&image=host&from=2020-01-01&to=2040-01-01",
+    );
+    visit.page(
+        "the question whether to cancel many",
+        "/portal/jobs/cancel?status=active",
+    );
+    visit.page("a job copied", &format!("/portal/jobs/{failed}/as/curl"));
+    visit.page("a record", &format!("/portal/jobs/{failed}/record"));
     visit.page("drafts", "/portal/submit");
     visit.page("a new job", "/portal/submit/new/workload");
     for step in ["workload", "image", "resources", "routing", "review"] {

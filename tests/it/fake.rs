@@ -39,6 +39,8 @@ pub(crate) struct Fake {
     pub(crate) changes: Vec<jobs::Change>,
     pub(crate) drafts: Vec<drafts::Draft>,
     pub(crate) overview: Value,
+    /// What becomes of many that are cancelled.
+    pub(crate) many: Value,
     /// What becomes of the next estimate.
     pub(crate) estimate: drafts::DraftEstimate,
     pub(crate) images: &'static str,
@@ -62,6 +64,9 @@ pub(crate) fn fake() -> Fake {
         changes: Vec::new(),
         drafts: Vec::new(),
         overview: Value::Null,
+        many: json!({"dry_run": true, "cancelled": 1, "unchanged": 1, "billed_usd": 0.0004, "hold_usd": 0.12, "has_more": false, "jobs": [
+            {"job_id": JOB, "outcome": "would_cancel", "name": "train", "status": "running", "message": "It would be stopped.", "cost_usd": 0.0004, "hold_usd": 0.12},
+            {"job_id": "job_0198c1f2a4b67c3d8e9f0a1b2c3d4e60", "outcome": "ended", "name": "done", "status": "completed", "message": "It had ended before.", "cost_usd": 0.01, "hold_usd": 0.12}]}),
         estimate: ready(json!({})),
         images: "host_only",
         refused: None,
@@ -182,9 +187,23 @@ impl Fake {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         match (method.as_str(), parts.as_slice()) {
             ("GET", ["auth", "session"]) => (200, session()),
-            ("GET", ["v1", "jobs"]) => (
+            ("GET", ["v1", "jobs"]) => {
+                let paged = self.asked.last().is_some_and(|uri| uri.contains("cursor="));
+                let mut list = json!({"jobs": self.jobs, "limit": 20, "next_cursor": null, "has_more": self.jobs.len() > 1});
+                if self.jobs.len() > 1 {
+                    list["next_cursor"] = json!("c1");
+                }
+                if paged {
+                    list["prev_cursor"] = json!("p1");
+                }
+                (200, list)
+            }
+            ("POST", ["v1", "jobs", "cancel"]) => (200, self.many.clone()),
+            ("GET", ["v1", "jobs", _, "content"]) => (
                 200,
-                json!({"jobs": self.jobs, "limit": 20, "next_cursor": "c1", "has_more": self.jobs.len() > 1}),
+                json!({"job_id": JOB, "secrets": ["HF_TOKEN"], "content": {
+                    "name": self.jobs[0].name, "image": "host", "workload_type": "batch",
+                    "command": self.jobs[0].command, "environment": {"HF_TOKEN": "${HF_TOKEN}"}}}),
             ),
             ("GET", ["v1", "nodes"]) => (200, self.nodes()),
             ("GET", ["v1", "overview"]) => (200, self.overview.clone()),

@@ -1,13 +1,16 @@
 //! Hot statements use an index, and nothing is sorted that comes sorted.
 use crate::harness::TestApi;
+use junglegrid::domain::job::Status;
+use junglegrid::domain::spec::WorkloadType;
 use junglegrid::store::apps;
 use junglegrid::store::callbacks;
-use junglegrid::store::jobs::{self, events, logs, queries};
+use junglegrid::store::jobs::listing::{Filter, Place, Sort};
+use junglegrid::store::jobs::{self, days, events, logs, queries, texts};
 use junglegrid::store::{Store, sessions};
 use sqlx::Row as _;
 
 /// How `SQLite` would go about it.
-async fn plan(store: &Store, statement: &'static str) -> Vec<String> {
+async fn plan(store: &Store, statement: &str) -> Vec<String> {
     let mut conn = store.read().await.unwrap();
     let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
     let parameters = (1..=20)
@@ -28,7 +31,13 @@ async fn plan(store: &Store, statement: &'static str) -> Vec<String> {
 async fn hot_statements_search_an_index_and_sort_nothing() {
     let api = TestApi::start().await;
     for (what, statement, index) in [
-        ("the list of jobs", queries::LIST, "jobs_by_workspace "),
+        ("jobs that have not ended", queries::ACTIVE, "jobs_by_"),
+        ("ends by day", days::SINCE, "sqlite_autoindex_job_days_1 "),
+        (
+            "blocks with a text",
+            texts::BLOCKS,
+            "sqlite_autoindex_job_texts_1 ",
+        ),
         ("the queue", queries::QUEUE, "jobs_by_status "),
         ("one job", jobs::FIND, "sqlite_autoindex_jobs_1 "),
         ("events", events::LIST, "sqlite_autoindex_job_events_1 "),
@@ -65,7 +74,7 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
             "jobs_by_workspace ",
         ),
         ("a bearer", sessions::BEARER, "sqlite_autoindex_sessions_2 "),
-        ("a session", sessions::DESCRIBE, "jobs_by_workspace_status "),
+        ("a session", sessions::DESCRIBE, "jobs_by_"),
         (
             "what is usual",
             apps::queries::SAMPLES,
@@ -117,4 +126,105 @@ async fn a_statement_that_reads_everything_is_found_out() {
         steps.iter().any(|step| step.contains("TEMP B-TREE")),
         "{steps:?}"
     );
+}
+
+/// Every list that can be asked for reads its page off one index: held on to what is
+/// equal, and begun where the page begins.
+#[tokio::test]
+async fn every_list_of_jobs_is_read_in_its_own_order() {
+    let api = TestApi::start().await;
+    let status = vec![Status::Failed];
+    let group = vec![Status::Failed, Status::Running];
+    let kind = Some(WorkloadType::Batch);
+    for (statuses, workload_type, image, by_time) in [
+        (vec![], None, "", "jobs_by_workspace (workspace=?"),
+        (
+            status.clone(),
+            None,
+            "",
+            "jobs_by_workspace_status (workspace=? AND status=?",
+        ),
+        (
+            group.clone(),
+            None,
+            "",
+            "jobs_by_workspace_status (workspace=? AND status=?",
+        ),
+        (
+            vec![],
+            kind,
+            "",
+            "jobs_by_kind (workspace=? AND workload_type=? AND status=?",
+        ),
+        (
+            group,
+            kind,
+            "",
+            "jobs_by_kind (workspace=? AND workload_type=? AND status=?",
+        ),
+        (
+            vec![],
+            None,
+            "host",
+            "jobs_by_image (workspace=? AND image=? AND workload_type=? AND status=?",
+        ),
+        (
+            status,
+            kind,
+            "host",
+            "jobs_by_image (workspace=? AND image=? AND workload_type=? AND status=?",
+        ),
+    ] {
+        for (sort, index) in [
+            (Sort::Newest, by_time),
+            (Sort::Oldest, by_time),
+            (
+                Sort::Cost,
+                "jobs_by_cost (workspace=? AND status=? AND workload_type=?",
+            ),
+            (
+                Sort::Runtime,
+                "jobs_by_runtime (workspace=? AND status=? AND workload_type=?",
+            ),
+        ] {
+            if !sort.by_time() && !image.is_empty() {
+                continue;
+            }
+            for before in [false, true] {
+                let filter = Filter {
+                    statuses: statuses.clone(),
+                    workload_type,
+                    image: image.into(),
+                    sort,
+                    place: Some(Place {
+                        key: 1,
+                        id: "job_1".into(),
+                        before,
+                    }),
+                    ..Filter::default()
+                };
+                let steps = plan(api.state.store(), &filter.statement()).await;
+                let what = format!("{filter:?}: {steps:#?}");
+                let walks: Vec<_> = steps
+                    .iter()
+                    .filter(|step| step.contains("SEARCH jobs") || step.contains("SCAN jobs"))
+                    .collect();
+                assert!(!walks.is_empty(), "{what}");
+                for step in &walks {
+                    assert!(step.contains(index), "{what}");
+                    let ends: &[&str] = match (sort.by_time(), !before) {
+                        (true, _) => &["AND (created_at,id)>(?,?) AND (created_at,id)<(?,?))"],
+                        (false, true) => &["AND <expr><?)", "AND <expr>=? AND id<?)"],
+                        (false, false) => &["AND <expr>>?)", "AND <expr>=? AND id>?)"],
+                    };
+                    assert!(ends.iter().any(|end| step.contains(end)), "{what}");
+                    assert!(!sort.by_time() || step.contains("COVERING"), "{what}");
+                }
+                assert!(
+                    steps.iter().all(|step| !step.contains("TEMP B-TREE")),
+                    "{what}"
+                );
+            }
+        }
+    }
 }

@@ -78,7 +78,11 @@ async fn pages_are_links_that_keep_the_filter() {
         ["/portal/jobs?status=failed&cursor=c1"]
     );
     let second = browser.visit("/portal/jobs?status=failed&cursor=c1").await;
-    assert_eq!(second.texts(".pager a"), ["Newest", "Older"]);
+    assert_eq!(second.texts(".pager a"), ["Newest", "Newer", "Older"]);
+    assert_eq!(
+        second.attributes(".pager a[rel=prev]", "href"),
+        ["/portal/jobs?status=failed&cursor=p1"]
+    );
     assert_eq!(
         second.attributes(".pager a[rel=first]", "href"),
         ["/portal/jobs?status=failed"]

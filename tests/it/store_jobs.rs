@@ -5,15 +5,16 @@ mod output;
 use crate::harness::on_each_database;
 use junglegrid::domain::estimate::{Quote, Range};
 use junglegrid::domain::id::{AccountId, Id, WorkspaceId};
-use junglegrid::domain::job::{Failure, Outcome, Phase, State};
+use junglegrid::domain::job::{Failure, Outcome, Phase, State, Status};
 use junglegrid::domain::ledger as rules;
 use junglegrid::domain::money::Usd;
 use junglegrid::domain::spec::{JobSpec, Resources, Routing, WorkloadType};
 use junglegrid::random;
 use junglegrid::store::accounts::{self, Account, Status, Workspace};
 use junglegrid::store::jobs::events::{self, NewEvent};
-use junglegrid::store::jobs::queries::{self, Filter};
+use junglegrid::store::jobs::listing::{self, Filter, Place};
 use junglegrid::store::jobs::{self, Job, runs};
+use junglegrid::store::jobs::{days, queries};
 use junglegrid::store::{Conn, Error, Store, ledger};
 use std::collections::BTreeMap;
 use time::macros::datetime;
@@ -258,16 +259,17 @@ async fn jobs_are_found_in_order_and_by_what_they_are() {
         let ids = |jobs: &[Job]| jobs.iter().map(|job| job.id).collect::<Vec<_>>();
         let list = async |conn: &mut Conn, filter: Filter| {
             let filter = Filter { limit: 3, ..filter };
-            ids(&queries::list(conn, ada.1, &filter).await.unwrap())
+            ids(&listing::list(conn, ada.1, &filter).await.unwrap().jobs)
         };
         let newest = [all[4].id, all[2].id, all[1].id];
         assert_eq!(list(conn, Filter::default()).await, newest);
-        let before = Some((
-            junglegrid::clock::micros(all[1].created_at),
-            all[1].id.to_string(),
-        ));
+        let place = Some(Place {
+            key: junglegrid::clock::micros(all[1].created_at),
+            id: all[1].id.to_string(),
+            before: false,
+        });
         let rest = Filter {
-            before,
+            place,
             ..Filter::default()
         };
         assert_eq!(list(conn, rest).await, [all[0].id]);
@@ -295,12 +297,12 @@ async fn jobs_are_found_in_order_and_by_what_they_are() {
         running.state = State::Running { since: NOW };
         jobs::update(conn, &mut running, &[]).await.unwrap();
         let active = Filter {
-            active: true,
+            statuses: vec![Status::Queued, Status::Running],
             ..Filter::default()
         };
         assert_eq!(list(conn, active).await, newest);
         let completed = Filter {
-            status: "completed".into(),
+            statuses: vec![Status::Completed],
             ..Filter::default()
         };
         assert_eq!(list(conn, completed).await, [done.id]);
@@ -315,20 +317,25 @@ async fn jobs_are_found_in_order_and_by_what_they_are() {
             [0; 0]
         );
         assert_eq!(queries::type_history(conn, "batch").await.unwrap(), [30]);
-        let mut counts = queries::counts(conn, ada.1, NOW).await.unwrap();
+        let mut counts = queries::active(conn, ada.1).await.unwrap();
         counts.sort();
-        let expected = [("completed", 1), ("queued", 2), ("running", 1)];
+        let expected = [("queued", 2), ("running", 1)];
         assert_eq!(counts, expected.map(|(status, n)| (status.to_owned(), n)));
-        let later = queries::counts(conn, ada.1, NOW + Duration::HOUR)
-            .await
-            .unwrap();
-        assert!(later.iter().all(|(status, _)| status != "completed"));
         assert_eq!(queries::burn_rate(conn, ada.1).await.unwrap(), running.rate);
         assert_eq!(queries::burn_rate(conn, eve.1).await.unwrap(), Usd::ZERO);
-        let days = queries::spend_by_day(conn, ada.1, NOW - Duration::days(7))
-            .await
-            .unwrap();
-        assert_eq!(days, [(20_780, Usd::from_micros(700))]);
+        let ends = days::since(conn, ada.1, 20_780).await.unwrap();
+        let end = days::Day {
+            day: 20_780,
+            status: "completed".into(),
+            jobs: 1,
+            cost: 700,
+        };
+        assert_eq!(ends, [end]);
+        assert_eq!(days::since(conn, ada.1, 20_781).await.unwrap(), []);
+        assert_eq!(days::since(conn, eve.1, 0).await.unwrap(), []);
+        // A job ends once, whatever is written of it afterwards.
+        jobs::update(conn, &mut done, &[]).await.unwrap();
+        assert_eq!(days::since(conn, ada.1, 0).await.unwrap()[0].jobs, 1);
 
         let gift = rules::welcome(ada.1, Usd::from_micros(5_000)).unwrap();
         ledger::transfer(conn, &gift, NOW).await.unwrap();

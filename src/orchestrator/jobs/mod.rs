@@ -1,6 +1,9 @@
 //! Jobs: submit, look, list, cancel.
+mod bulk;
+mod content;
 pub(super) mod download;
 mod everywhere;
+mod list;
 pub(super) mod live;
 mod output;
 pub(super) mod submission;
@@ -10,13 +13,11 @@ mod wanted;
 use super::route::{Call, Cx, on, on_both, raw};
 use super::{Error, State, estimates, lifecycle};
 use crate::api::jobs as wire;
-use crate::api::{self, CancelJob, GetJob, ListEvents, ListJobs, SubmitJob};
+use crate::api::{self, CancelJob, GetJob, ListEvents, SubmitJob};
 use crate::domain::id::{JobId, WorkspaceId};
 use crate::domain::job::{State as JobState, Status};
-use crate::domain::spec::WorkloadType;
 use crate::domain::text::is_invisible_order;
 use crate::store::Conn;
-use crate::store::jobs::queries::{self, Filter};
 use crate::store::jobs::{self as table, Job, events};
 use axum::Router;
 use axum::routing::get as on_get;
@@ -28,13 +29,15 @@ pub(super) fn routes() -> Router<State> {
     Router::new()
         .merge(on_both(estimates::estimate))
         .merge(on_both(submit))
-        .merge(on_both(list))
+        .merge(on_both(list::list))
         .merge(on_both(get))
         .merge(on(output::runtime))
         .merge(on(list_events))
         .merge(on_both(output::list))
         .merge(on(everywhere::list))
         .merge(on_both(cancel))
+        .merge(on(bulk::cancel))
+        .merge(on(content::get))
         .merge(raw(api::LOGS_DOWNLOAD, on_get(download::text)))
         .merge(raw(api::LOGS_LIVE, on_get(live::logs)))
         .merge(raw(api::JOB_LIVE, on_get(live::job)))
@@ -60,94 +63,6 @@ async fn submit(cx: Cx, call: Call<SubmitJob>) -> Result<wire::Submitted, Error>
         },
     )
     .await
-}
-
-async fn list(cx: Cx, call: Call<ListJobs>) -> Result<wire::List, Error> {
-    let limit = call.query.limit.unwrap_or(20).clamp(1, 100);
-    let mut filter = read_filter(&call.query)?;
-    filter.limit = limit + 1;
-    let mut conn = cx.store().read().await?;
-    let mut jobs = queries::list(&mut conn, cx.caller.workspace, &filter).await?;
-    let has_more = i64::try_from(jobs.len()).unwrap_or(i64::MAX) > limit;
-    jobs.truncate(usize::try_from(limit).unwrap_or(100));
-    let next_cursor = jobs.last().filter(|_| has_more).map(cursor);
-    let now = cx.now();
-    let mut jobs: Vec<wire::Job> = jobs
-        .into_iter()
-        .map(|job| view::job(job, None, now))
-        .collect();
-    view::with_collections(&mut conn, &mut jobs).await?;
-    Ok(wire::List {
-        jobs,
-        limit,
-        next_cursor,
-        has_more,
-    })
-}
-
-fn read_filter(query: &wire::Filter) -> Result<Filter, Error> {
-    let given = |text: &Option<String>| text.clone().unwrap_or_default().trim().to_owned();
-    let mut filter = Filter {
-        text: given(&query.q),
-        ..Filter::default()
-    };
-    match given(&query.status).as_str() {
-        "" => {}
-        "active" => filter.active = true,
-        // Clients know these; here both are parts of being assigned.
-        "provisioning" | "starting" => Status::Assigned.name().clone_into(&mut filter.status),
-        word => {
-            let status = Status::named(word).ok_or_else(|| {
-                let words = Status::ALL.map(Status::name).join(", ");
-                Error::field("status", format!("Use active, or one of: {words}."))
-            })?;
-            status.name().clone_into(&mut filter.status);
-        }
-    }
-    match given(&query.workload_type).as_str() {
-        "" => {}
-        word => {
-            let kind = WorkloadType::named(word).ok_or_else(|| {
-                Error::field(
-                    "workload_type",
-                    "Use inference, training, fine-tuning or batch.",
-                )
-            })?;
-            kind.name().clone_into(&mut filter.workload_type);
-        }
-    }
-    if filter.text.chars().any(char::is_control) {
-        return Err(Error::field(
-            "q",
-            "Control characters cannot be searched for.",
-        ));
-    }
-    if filter.text.chars().count() > 200 {
-        return Err(Error::field("q", "Search for at most 200 characters."));
-    }
-    let cursor = given(&query.cursor);
-    if !cursor.is_empty() {
-        let place = read_cursor(&cursor).ok_or_else(|| {
-            Error::field(
-                "cursor",
-                "This is no cursor of this list. Begin again without one.",
-            )
-        })?;
-        filter.before = Some(place);
-    }
-    Ok(filter)
-}
-
-/// Where the next page begins: opaque to clients.
-fn cursor(last: &Job) -> String {
-    format!("{:x}-{}", crate::clock::micros(last.created_at), last.id)
-}
-
-fn read_cursor(cursor: &str) -> Option<(i64, String)> {
-    let (at, id) = cursor.split_once('-')?;
-    let at = i64::from_str_radix(at, 16).ok().filter(|at| *at >= 0)?;
-    id.parse::<JobId>().ok()?;
-    Some((at, id.to_owned()))
 }
 
 async fn get(cx: Cx, call: Call<GetJob>) -> Result<wire::Job, Error> {

@@ -1,9 +1,12 @@
 //! The `jobs` table, and the runs, events and output that belong to it.
+pub mod days;
 pub mod events;
+pub mod listing;
 pub mod logs;
 pub mod queries;
 mod row;
 pub mod runs;
+pub mod texts;
 
 use super::{Conn, Error};
 use crate::clock::micros;
@@ -106,7 +109,7 @@ pub async fn insert(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result
     .bind(&job.spec.image)
     .bind(json(&job.spec)?)
     .bind(&job.likeness)
-    .bind(format!("{}\n{}\n{}", job.spec.name, job.spec.image, job.id).to_lowercase())
+    .bind(texts::haystack(job))
     .bind(columns.status)
     .bind(columns.phase)
     .bind(micros(job.phase_since))
@@ -120,6 +123,7 @@ pub async fn insert(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result
     .bind(columns.ended)
     .execute(&mut *conn)
     .await?;
+    texts::append(conn, job).await?;
     job.last_event = events::append(conn, job.id, 0, said, job.updated_at).await?;
     set_last_event(conn, job).await
 }
@@ -134,6 +138,7 @@ pub async fn update(conn: &mut Conn, job: &mut Job, said: &[NewEvent]) -> Result
     let count = i64::try_from(said.len()).unwrap_or(i64::MAX);
     let last_event = job.last_event.saturating_add(count);
     let columns = Columns::of(job);
+    days::count_end(conn, job).await?;
     // First, because two who are here at once would use the same event numbers.
     let updated = sqlx::query(
         "UPDATE jobs SET status = $1, phase = $2, phase_since = $3, version = version + 1,

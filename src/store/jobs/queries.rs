@@ -9,51 +9,6 @@ use crate::domain::money::Usd;
 use crate::store::ledger::Balance;
 use crate::store::{Conn, Error, places};
 use sqlx::AssertSqlSafe;
-use time::OffsetDateTime;
-
-/// Which jobs of a workspace, and from where on.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// A status word; empty for any.
-    pub status: String,
-    /// Only jobs that have not ended.
-    pub active: bool,
-    /// A workload type; empty for any.
-    pub workload_type: String,
-    /// Part of name, image or id, in any case; empty for any.
-    pub text: String,
-    /// Only jobs older than this one.
-    pub before: Option<(i64, String)>,
-    pub limit: i64,
-}
-
-/// The statement behind every list, for the test that looks at its plan.
-pub const LIST: &str = "SELECT * FROM jobs
-     WHERE workspace = $1 AND ($2 = '' OR status = $2) AND ($3 = '' OR workload_type = $3)
-       AND ($4 = '' OR haystack LIKE $4 ESCAPE '!') AND ($5 = 0 OR ended = 0)
-       AND (created_at, id) < ($6, $7)
-     ORDER BY created_at DESC, id DESC LIMIT $8";
-
-/// Jobs of a workspace, newest first.
-pub async fn list(
-    conn: &mut Conn,
-    workspace: WorkspaceId,
-    filter: &Filter,
-) -> Result<Vec<Job>, Error> {
-    let (before_at, before_id) = filter.before.clone().unwrap_or((i64::MAX, String::new()));
-    let rows = sqlx::query_as::<_, Row>(LIST)
-        .bind(workspace.to_string())
-        .bind(&filter.status)
-        .bind(&filter.workload_type)
-        .bind(pattern(&filter.text))
-        .bind(i16::from(filter.active))
-        .bind(before_at)
-        .bind(before_id)
-        .bind(filter.limit)
-        .fetch_all(conn)
-        .await?;
-    rows.into_iter().map(Job::try_from).collect()
-}
 
 /// Which part of the jobs that have printed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,21 +188,17 @@ pub async fn type_history(conn: &mut Conn, workload_type: &str) -> Result<Vec<i6
     Ok(rows.into_iter().map(|(seconds,)| seconds).collect())
 }
 
-/// How many jobs of a workspace have each status, among those that have not
-/// ended or ended since `since`.
-pub async fn counts(
-    conn: &mut Conn,
-    workspace: WorkspaceId,
-    since: OffsetDateTime,
-) -> Result<Vec<(String, i64)>, Error> {
-    let rows = sqlx::query_as(
-        "SELECT status, COUNT(*) FROM jobs
-         WHERE workspace = $1 AND (ended = 0 OR completed_at >= $2) GROUP BY status",
-    )
-    .bind(workspace.to_string())
-    .bind(micros(since))
-    .fetch_all(conn)
-    .await?;
+/// The statement behind [`active`], for the test that looks at its plan.
+pub const ACTIVE: &str = "SELECT status, COUNT(*) FROM jobs
+     WHERE workspace = $1 AND status IN ('pending', 'queued', 'assigned', 'running') GROUP BY status";
+
+/// How many jobs of a workspace have each of the statuses of those that have not
+/// ended.
+pub async fn active(conn: &mut Conn, workspace: WorkspaceId) -> Result<Vec<(String, i64)>, Error> {
+    let rows = sqlx::query_as(ACTIVE)
+        .bind(workspace.to_string())
+        .fetch_all(conn)
+        .await?;
     Ok(rows)
 }
 
@@ -265,34 +216,13 @@ pub async fn burn_rate(conn: &mut Conn, workspace: WorkspaceId) -> Result<Usd, E
     Ok(Usd::from_micros(sum))
 }
 
-/// What a workspace paid per day (UTC, days since the epoch) since `since`.
-pub async fn spend_by_day(
-    conn: &mut Conn,
-    workspace: WorkspaceId,
-    since: OffsetDateTime,
-) -> Result<Vec<(i64, Usd)>, Error> {
-    let rows: Vec<(i64, i64)> = sqlx::query_as(
-        "SELECT completed_at / 86400000000, CAST(SUM(cost) AS BIGINT) FROM jobs
-         WHERE workspace = $1 AND ended = 1 AND completed_at >= $2 AND cost > 0
-         GROUP BY completed_at / 86400000000 ORDER BY 1",
-    )
-    .bind(workspace.to_string())
-    .bind(micros(since))
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(day, sum)| (day, Usd::from_micros(sum)))
-        .collect())
-}
-
 /// What a workspace has, and what it ever paid for jobs: in one statement, so
 /// that the three belong together while jobs end.
 pub async fn wallet(conn: &mut Conn, workspace: WorkspaceId) -> Result<(Balance, Usd), Error> {
     let rows: Vec<(String, i64)> = sqlx::query_as(
         "SELECT kind, credit - debit FROM ledger_accounts WHERE workspace = $1
          UNION ALL
-         SELECT 'spent', CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM jobs WHERE workspace = $1",
+         SELECT 'spent', CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM job_days WHERE workspace = $1",
     )
     .bind(workspace.to_string())
     .fetch_all(conn)

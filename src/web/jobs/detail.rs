@@ -1,15 +1,16 @@
 //! `/portal/jobs/{job}`: one job, live, with what can be done about it.
 use super::feed::{self, Feed};
-use super::{callback, output, view};
-use crate::api::drafts::NewDraft;
+use super::{callback, output, plain, view};
 use crate::api::jobs::{Cancellation, EventFilter, Job};
 use crate::api::logs::{Filter, Page};
 use crate::domain::id::JobId;
 use crate::web::hx::{self, Wants};
+use crate::web::kind::Kind;
 use crate::web::live::{self, Mark};
 use crate::web::shell::{self, Nav};
 use crate::web::viewer::Viewer;
 use crate::web::{Error, Portal};
+use axum::Json;
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -30,7 +31,14 @@ impl FromRequestParts<Portal> for Which {
     }
 }
 
-pub(super) async fn show(viewer: Viewer, Which(id): Which) -> Result<Response, Error> {
+pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result<Response, Error> {
+    if kind != Kind::Page {
+        let job = viewer.api.job(id).await?;
+        return Ok(match kind {
+            Kind::Json => Json(job).into_response(),
+            _ => plain::job(&job, viewer.now).into_response(),
+        });
+    }
     let tail = Filter {
         tail: Some(output::TAIL),
         ..Filter::default()
@@ -119,21 +127,4 @@ pub(super) async fn cancel(
         Err(error) => return Err(error.into()),
     }
     Ok(hx::redirect(wants, &view::path(id)))
-}
-
-/// A draft of the same job, at its review, with a fresh estimate.
-pub(super) async fn rerun(
-    wants: Wants,
-    viewer: Viewer,
-    Which(id): Which,
-) -> Result<Response, Error> {
-    let draft = NewDraft {
-        from_job: Some(id),
-        ..NewDraft::default()
-    };
-    let draft = viewer.api.create_draft(&draft).await?;
-    Ok(hx::redirect(
-        wants,
-        &crate::web::submit::review_path(draft.id),
-    ))
 }

@@ -1,92 +1,53 @@
 //! `/portal/jobs`: the filter, the table and the pages.
-use crate::api::jobs::{Filter, List};
+use super::asked::{Asked, PATH, capitalized};
+use super::plain;
+use crate::api::jobs::List;
 use crate::client;
 use crate::domain::job::Status;
 use crate::domain::spec::WorkloadType;
 use crate::web::hx::{Fragment, Wants};
+use crate::web::kind::Kind;
 use crate::web::shell::{self, Nav};
-use crate::web::ui::job_row::{job_rows, job_table, type_name};
+use crate::web::ui::job_row::{rows_to_choose, table_to_choose, type_name};
 use crate::web::viewer::Viewer;
 use crate::web::{Error, live, poll, ui};
+use axum::Json;
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::Query;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use maud::{Markup, html};
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-
-const PATH: &str = "/portal/jobs";
-
-/// What the address says. Empty means any.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Asked {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    q: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    status: String,
-    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
-    kind: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    cursor: String,
-}
-
-impl Asked {
-    /// Without what means nothing.
-    fn cleaned(mut self) -> Self {
-        self.q = self.q.trim().chars().take(200).collect();
-        if self.status != "active" {
-            self.status = Status::named(&self.status).map_or("", Status::name).into();
-        }
-        self.kind = WorkloadType::named(&self.kind)
-            .map_or("", WorkloadType::name)
-            .into();
-        self
-    }
-
-    /// The one address of this list.
-    fn path(&self) -> String {
-        match serde_html_form::to_string(self).unwrap_or_default() {
-            query if query.is_empty() => PATH.to_owned(),
-            query => format!("{PATH}?{query}"),
-        }
-    }
-
-    fn at(&self, cursor: &str) -> Self {
-        Self {
-            cursor: cursor.to_owned(),
-            ..self.clone()
-        }
-    }
-
-    fn is_filtered(&self) -> bool {
-        !(self.q.is_empty() && self.status.is_empty() && self.kind.is_empty())
-    }
-
-    fn filter(&self) -> Filter {
-        let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Filter {
-            limit: None,
-            cursor: said(&self.cursor),
-            status: said(&self.status),
-            workload_type: said(&self.kind),
-            q: said(&self.q),
-        }
-    }
-}
 
 /// The page, or what the filter and the pages swap, or what has changed.
 pub(super) async fn index(
     wants: Wants,
     viewer: Viewer,
     headers: HeaderMap,
+    kind: Kind,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Error> {
-    let asked = asked.cleaned();
+    let mut asked = asked.cleaned();
+    if wants == Wants::Page && kind != Kind::Page {
+        let jobs = viewer.api.jobs(&asked.filter()).await?;
+        return Ok(match kind {
+            Kind::Json => Json(jobs).into_response(),
+            _ => plain::list(&jobs, viewer.now).into_response(),
+        });
+    }
     let known = poll::known(&headers).filter(|_| wants == Wants::Fragment);
-    let jobs = match viewer.api.jobs(&asked.filter()).await {
+    let mut found = viewer.api.jobs(&asked.filter()).await;
+    // Before the first page there is none: what newer jobs there are is on it.
+    if let Ok(list) = &found
+        && list.prev_cursor.is_none()
+        && !asked.cursor.is_empty()
+        && known.is_none()
+    {
+        asked.cursor.clear();
+        found = viewer.api.jobs(&asked.filter()).await;
+    }
+    let jobs = match found {
         Ok(jobs) if jobs.jobs.is_empty() => {
-            let instead = html! { (none(&asked)) (pager(&asked, &jobs)) };
+            let instead = html! { (none(&asked, &jobs)) (pager(&asked, &jobs)) };
             Err((StatusCode::OK, instead))
         }
         Ok(jobs) => Ok(Listing::of(&asked, jobs, viewer.now)),
@@ -128,8 +89,9 @@ fn swapped(asked: &Asked, inside: Markup) -> Response {
 
 fn page(asked: &Asked, inside: Markup) -> Markup {
     html! {
+        (super::dress())
         div.head {
-            div { h1 { "Jobs" } p { "Newest first." } }
+            div { h1 { "Jobs" } }
             a.btn.pri href="/portal/submit" { (ui::icon("plus")) "Submit a job" }
         }
         (filter(asked))
@@ -139,8 +101,8 @@ fn page(asked: &Asked, inside: Markup) -> Markup {
 
 fn filter(asked: &Asked) -> Markup {
     html! {
-        form.filters #filter role="search" action=(PATH) method="get" hx-get=(PATH) hx-target="#jobs" hx-swap="innerHTML"
-            hx-replace-url="true" hx-trigger="input changed delay:300ms from:#q, change target:select, submit" hx-sync="this:replace" {
+        form.filters.jobs #filter role="search" action=(PATH) method="get" hx-get=(PATH) hx-target="#jobs" hx-swap="innerHTML"
+            hx-replace-url="true" hx-trigger="input changed delay:300ms from:#q, change target:.now, submit" hx-sync="this:replace" {
             div.q {
                 label.vh for="q" { "Search jobs" }
                 (ui::icon("search"))
@@ -148,9 +110,10 @@ fn filter(asked: &Asked) -> Markup {
             }
             div.field {
                 label.vh for="status" { "Status" }
-                select #status name="status" {
+                select.now #status name="status" {
                     option value="" { "Any status" }
                     option value="active" selected[asked.status == "active"] { "Active" }
+                    option value="ended" selected[asked.status == "ended"] { "Ended" }
                     @for status in Status::ALL {
                         option value=(status) selected[asked.status == status.name()] { (capitalized(status.name())) }
                     }
@@ -158,22 +121,61 @@ fn filter(asked: &Asked) -> Markup {
             }
             div.field {
                 label.vh for="type" { "Type" }
-                select #type name="type" {
+                select.now #type name="type" {
                     option value="" { "Any type" }
                     @for kind in WorkloadType::ALL {
                         option value=(kind.name()) selected[asked.kind == kind.name()] { (type_name(kind)) }
                     }
                 }
             }
+            div.field {
+                label for="image" { "Image" }
+                input.now #image name="image" value=(asked.image) placeholder="Any image" autocomplete="off" maxlength="512" spellcheck="false";
+            }
+            (date("from", "Submitted from", &asked.from))
+            (date("to", "To", &asked.to))
+            @if !asked.sort.is_empty() { input type="hidden" name="sort" value=(asked.sort); }
             button.btn { "Apply" }
         }
     }
 }
 
-fn capitalized(word: &str) -> String {
-    let mut rest = word.chars();
-    let first = rest.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(rest).collect()
+fn date(name: &str, label: &str, value: &str) -> Markup {
+    html! {
+        div.field {
+            label for=(name) { (label) }
+            input.now #(name) name=(name) type="date" value=(value);
+        }
+    }
+}
+
+/// The filters that are set, each with a way to be rid of it, and the orders.
+fn bar(asked: &Asked) -> Markup {
+    html! {
+        div.bar {
+            @for (words, without) in asked.chips() {
+                a.tag href=(without.path()) { span.vh { "Remove filter " } span hx-ignore { (words) } span aria-hidden="true" { " ×" } }
+            }
+            nav aria-label="Sort" {
+                @for (sort, label) in [("", "Newest"), ("oldest", "Oldest"), ("cost", "Cost"), ("runtime", "Runtime")] {
+                    @let figures = matches!(sort, "cost" | "runtime");
+                    @if !figures || asked.sorts_by_figures() {
+                        a href=(asked.sorted(sort).path()) aria-current=[(asked.sort == sort).then_some("true")] { (label) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What can be done with many of them.
+fn many(asked: &Asked) -> Markup {
+    html! {
+        form.bar #many method="get" action="/portal/jobs/cancel" {
+            button.btn { "Cancel selected" }
+            a href=(asked.at("").below("/portal/jobs/cancel")) { "Cancel all active" @if asked.is_filtered() { " of these" } }
+        }
+    }
 }
 
 /// What is inside of `#jobs` when there are some.
@@ -186,7 +188,7 @@ impl Listing {
     fn of(asked: &Asked, list: List, now: OffsetDateTime) -> Self {
         Self {
             parts: poll::Parts {
-                rows: job_rows(&list.jobs, now),
+                rows: rows_to_choose(&list.jobs, now),
                 fixed: vec![("#pager", pager(asked, &list))],
             },
             active: list.jobs.iter().any(|job| !job.status.ended()),
@@ -198,7 +200,9 @@ impl Listing {
         let all = *shown == self.parts.version();
         html! {
             (heading())
-            (job_table(&self.parts.rows[..shown.rows()], "jobs-h"))
+            (bar(asked))
+            (table_to_choose(&self.parts.rows[..shown.rows()], "jobs-h"))
+            (many(asked))
             @if all { @for (_, markup) in &self.parts.fixed { (markup) } } @else { nav #pager hidden {} }
             (self.pulse(asked, shown))
         }
@@ -228,8 +232,18 @@ fn heading() -> Markup {
 }
 
 /// Why there is none.
-fn none(asked: &Asked) -> Markup {
-    let why = if asked.is_filtered() || !asked.cursor.is_empty() {
+fn none(asked: &Asked, list: &List) -> Markup {
+    let further = list
+        .next_cursor
+        .as_deref()
+        .map(|cursor| asked.at(cursor).path());
+    let why = if let Some(further) = further {
+        ui::empty(
+            "No match so far",
+            "A search reads the newest jobs first, and stops for a moment when it has read many.",
+            Some((&further, "Search further")),
+        )
+    } else if asked.is_filtered() || !asked.cursor.is_empty() {
         ui::empty(
             "No jobs match these filters",
             "Try a shorter name, or look at all jobs.",
@@ -242,20 +256,30 @@ fn none(asked: &Asked) -> Markup {
             Some(("/portal/submit", "Submit your first job")),
         )
     };
-    html! { (heading()) (why) }
+    html! { (heading()) (bar(asked)) (why) }
 }
 
 fn pager(asked: &Asked, list: &List) -> Markup {
-    let older = list.next_cursor.as_deref().filter(|_| list.has_more);
-    let needed = older.is_some() || !asked.cursor.is_empty();
+    let after = list
+        .next_cursor
+        .as_deref()
+        .filter(|_| list.has_more && !list.jobs.is_empty());
+    let before = list.prev_cursor.as_deref();
+    let [first, previous, next] = match &*asked.sort {
+        "" => ["Newest", "Newer", "Older"],
+        "oldest" => ["Oldest", "Older", "Newer"],
+        _ => ["First", "Previous", "Next"],
+    };
+    let needed = after.is_some() || before.is_some() || !asked.cursor.is_empty();
     html! {
         nav.pager #pager aria-label="Pages" hidden[!needed] {
             @if needed {
-                span { (list.jobs.len()) " jobs on this page" }
+                span { (list.jobs.len()) @if list.jobs.len() == 1 { " job" } @else { " jobs" } " on this page" }
                 span.push {}
             }
-            @if !asked.cursor.is_empty() { (page_link(&asked.at(""), "first", "Newest")) }
-            @if let Some(cursor) = older { (page_link(&asked.at(cursor), "next", "Older")) }
+            @if !asked.cursor.is_empty() { (page_link(&asked.at(""), "first", first)) }
+            @if let Some(cursor) = before { (page_link(&asked.at(cursor), "prev", previous)) }
+            @if let Some(cursor) = after { (page_link(&asked.at(cursor), "next", next)) }
         }
     }
 }
@@ -287,32 +311,14 @@ fn unlisted(asked: &Asked, error: &client::Error) -> (StatusCode, Markup) {
             crate::web::error::UNREACHABLE,
         ),
     };
-    let path = asked.path();
+    // A cursor that is none would be refused again.
+    let path = match status {
+        StatusCode::BAD_REQUEST => asked.at("").path(),
+        _ => asked.path(),
+    };
     let again = (status != StatusCode::FORBIDDEN).then_some((path.as_str(), "Try again"));
     (
         status,
         html! { (heading()) (ui::empty(title, text, again)) },
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_address_has_only_what_means_something() {
-        let asked = Asked {
-            q: "  a&b ".into(),
-            status: "canceled".into(),
-            kind: "dancing".into(),
-            cursor: String::new(),
-        };
-        let asked = asked.cleaned();
-        assert_eq!(asked.path(), "/portal/jobs?q=a%26b&status=cancelled");
-        assert_eq!(Asked::default().path(), "/portal/jobs");
-        assert_eq!(
-            asked.at("x y").path(),
-            "/portal/jobs?q=a%26b&status=cancelled&cursor=x+y"
-        );
-    }
 }

@@ -49,6 +49,9 @@ pub(super) fn head(job: &Job) -> Markup {
             form method="post" action={ (path) "/rerun" } {
                 button.btn { (ui::icon("swap")) "Run again" }
             }
+            @if job.app_session_id.is_none() {
+                form method="post" action={ (path) "/clone" } { button.btn { (ui::icon("copy")) "Clone" } }
+            }
         }
     }
 }
@@ -312,7 +315,11 @@ fn cost(job: &Job, now: OffsetDateTime) -> Markup {
 fn facts(job: &Job) -> Markup {
     html! {
         section.card #job-facts aria-labelledby="facts-h" {
-            header { h2 #facts-h { "Configuration" } }
+            header {
+                h2 #facts-h { "Configuration" }
+                @if job.app_session_id.is_none() { a href={ (path(job.id)) "/as/cli" } { "Copy as" } }
+                a href={ (path(job.id)) "/record" } { "Record" }
+            }
             dl.dl {
                 dt { "Job ID" }
                 dd {

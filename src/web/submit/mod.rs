@@ -49,6 +49,11 @@ pub(super) fn routes() -> Router<Portal> {
 }
 
 /// Where a draft is reviewed and confirmed.
+pub(super) fn first_path(draft: DraftId) -> String {
+    Step::Workload.path(draft)
+}
+
+/// Where a draft is confirmed.
 pub(super) fn review_path(draft: DraftId) -> String {
     Step::Review.path(draft)
 }

@@ -26,6 +26,15 @@ impl Row {
 /// A table of jobs, which scrolls sideways where it must. `heading` is the id of
 /// the heading that names it.
 pub(crate) fn job_table(rows: &[Row], heading: &str) -> Markup {
+    table(rows, heading, false)
+}
+
+/// The same for rows of [`rows_to_choose`].
+pub(crate) fn table_to_choose(rows: &[Row], heading: &str) -> Markup {
+    table(rows, heading, true)
+}
+
+fn table(rows: &[Row], heading: &str, choose: bool) -> Markup {
     html! {
         div.scroll role="region" aria-labelledby=(heading) tabindex="0" {
             table.tbl {
@@ -38,6 +47,7 @@ pub(crate) fn job_table(rows: &[Row], heading: &str) -> Markup {
                         th.num scope="col" { "Runtime" }
                         th.num scope="col" { "Cost" }
                         th scope="col" { "Started" }
+                        @if choose { th scope="col" { "Select" } }
                     }
                 }
                 tbody #job-rows { @for row in rows { (row.markup) } }
@@ -47,10 +57,15 @@ pub(crate) fn job_table(rows: &[Row], heading: &str) -> Markup {
 }
 
 pub(crate) fn job_rows(jobs: &[Job], now: OffsetDateTime) -> Vec<Row> {
-    jobs.iter().map(|job| job_row(job, now)).collect()
+    jobs.iter().map(|job| job_row(job, now, false)).collect()
 }
 
-fn job_row(job: &Job, now: OffsetDateTime) -> Row {
+/// The same, where each that has not ended can be selected for the form `#many`.
+pub(crate) fn rows_to_choose(jobs: &[Job], now: OffsetDateTime) -> Vec<Row> {
+    jobs.iter().map(|job| job_row(job, now, true)).collect()
+}
+
+fn job_row(job: &Job, now: OffsetDateTime, choose: bool) -> Row {
     let key = id_end(job);
     // Only a name that may be cut off needs to be told in full.
     let title = (job.name.chars().count() > SHORT_NAME).then_some(&job.name);
@@ -73,6 +88,9 @@ fn job_row(job: &Job, now: OffsetDateTime) -> Row {
                 Some(at) => td title=(exactly(at)) { (reading(at, now)) },
                 None => td { (nothing("has not started")) },
             }
+            @if choose { td { @if !job.status.ended() {
+                input type="checkbox" form="many" name="id" value=(job.id) aria-label={ "Select " (job.name) };
+            } } }
         }
     };
     Row { key, markup }

@@ -1,0 +1,152 @@
+//! `/portal/jobs/{job}/record`: all that is known of a job on one page, for paper.
+use super::detail::Which;
+use super::{plain, text, view};
+use crate::api::bulk::Submission;
+use crate::api::jobs::{Event, EventFilter, Job};
+use crate::domain::estimate::said;
+use crate::web::kind::Kind;
+use crate::web::shell::{self, Nav};
+use crate::web::ui::job_row::{cost, runtime};
+use crate::web::viewer::Viewer;
+use crate::web::{Error, ui};
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result<Response, Error> {
+    let job = viewer.api.job(id).await?;
+    match kind {
+        Kind::Page => {}
+        Kind::Json => return Ok(Json(job).into_response()),
+        Kind::Text => return Ok(plain::job(&job, viewer.now).into_response()),
+    }
+    let submitted = viewer.api.job_content(id).await?;
+    let events = viewer.api.events(id, &EventFilter::default()).await?;
+    let main = html! {
+        (super::dress())
+        div.head {
+            div {
+                p.crumbs { a href=(view::path(id)) { "Job" } }
+                div.row { h1 { "Record of " bdi hx-ignore { (text::visible(&job.name)) } } (ui::status_badge(job.status, job.phase)) }
+                p { "As it was on " (ui::exact(viewer.now)) ", in the workspace " span hx-ignore { (viewer.session.workspace.name) } "." }
+            }
+        }
+        div.stack.record {
+            (outcome(&job, viewer.now))
+            (charge(&job, viewer.now))
+            (configuration(&submitted))
+            (timeline(&events.items))
+            (artifacts(&job))
+        }
+    };
+    let title = format!("Record of {}", text::visible(&job.name));
+    Ok(shell::page(&viewer, &title, Nav::Jobs, main).into_response())
+}
+
+fn outcome(job: &Job, now: OffsetDateTime) -> Markup {
+    html! {
+        section.card aria-labelledby="outcome-h" {
+            header { h2 #outcome-h { "Outcome" } }
+            dl.dl {
+                dt { "Job ID" } dd.mono { (job.id) }
+                dt { "Outcome" } dd hx-ignore { (text::visible(&job.status_message)) @if let Some(why) = &job.status_reason { " " (text::visible(why)) } }
+                @if let Some(code) = job.exit_code { dt { "Exit code" } dd { (code) } }
+                @if let Some(node) = &job.assigned_node_id { dt { "Machine" } dd hx-ignore { (text::visible(node)) } }
+                dt { "Submitted" } dd { (ui::exact(job.created_at)) }
+                @if let Some(at) = job.started_at { dt { "Started" } dd { (ui::exact(at)) } }
+                @if let Some(at) = job.completed_at { dt { "Ended" } dd { (ui::exact(at)) } }
+                @if let Some(seconds) = runtime(job, now) { dt { "Runtime" } dd { (said(seconds)) } }
+            }
+        }
+    }
+}
+
+fn charge(job: &Job, now: OffsetDateTime) -> Markup {
+    let ended = job.status.ended();
+    let charged = cost(job);
+    let verdict = if !ended {
+        "It has not ended, so this is not final."
+    } else if charged > job.estimated_cost_max_usd {
+        "More than estimated, and never more than was set aside."
+    } else if charged < job.estimated_cost_min_usd {
+        "Less than estimated."
+    } else {
+        "Within the estimate."
+    };
+    html! {
+        section.card aria-labelledby="charge-h" {
+            header { h2 #charge-h { "Estimate against charge" } }
+            dl.dl {
+                dt { "Estimated" } dd { (job.estimated_cost_min_usd) " – " (job.estimated_cost_max_usd) }
+                dt { @if ended { "Charged" } @else { "So far" } } dd.strong { (ui::money(charged)) }
+                dt { "In short" } dd { (verdict) }
+                dt { "Rate" } dd { (job.hourly_rate_usd) " per hour" }
+                dt { "Set aside" } dd { (job.hold_usd) }
+                @if ended { dt { "Came back" } dd { (job.hold_usd.saturating_sub(charged)) } }
+                @if let Some(seconds) = runtime(job, now) { dt { "Billed for at most" } dd { (said(seconds)) } }
+            }
+        }
+    }
+}
+
+fn configuration(submitted: &Submission) -> Markup {
+    html! {
+        section.card aria-labelledby="content-h" {
+            header { h2 #content-h { "Configuration" } }
+            dl.dl {
+                @for (field, value) in &submitted.content {
+                    dt { (field.replace('_', " ")) }
+                    dd.mono hx-ignore { (text::visible(&shown(value))) }
+                }
+            }
+            @if !submitted.secrets.is_empty() { p.small.mute.half { "Secrets are not part of a record: a name in ${…} stands for each." } }
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+fn timeline(events: &[Event]) -> Markup {
+    html! {
+        section.card.flush aria-labelledby="timeline-h" {
+            header { h2 #timeline-h { "Timeline" } }
+            div.scroll role="region" aria-labelledby="timeline-h" tabindex="0" {
+                table.tbl {
+                    thead { tr { th scope="col" { "What happened" } th scope="col" { "When" } th scope="col" { "By" } } }
+                    tbody {
+                        @for event in events {
+                            tr {
+                                th.long scope="row" hx-ignore { (text::visible(&event.title)) @if !event.message.is_empty() { p { (text::visible(&event.message)) } } }
+                                td { (ui::exact(event.created_at)) }
+                                td { (event.source) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What it was to leave. What it left, with sizes and SHA-256, belongs here as well.
+fn artifacts(job: &Job) -> Markup {
+    let expected = &job.artifact_contract.expected_artifacts;
+    html! {
+        section.card #record-artifacts aria-labelledby="artifacts-h" {
+            header { h2 #artifacts-h { "Artifacts" } }
+            @if expected.is_empty() {
+                p.mute { "No artifacts were declared." }
+            } @else {
+                p { "Declared:" }
+                ul { @for one in expected { li.mono hx-ignore { (text::visible(&one.path)) } } }
+            }
+        }
+    }
+}
