@@ -53,6 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     made.push(make("jungle.css", style));
 
     // What only some pages need is no part of a first visit.
+    made.push(make("portal.css", minify::css(&read("portal.css")?)));
     made.push(make("logs.css", minify::css(&read("logs.css")?)));
     made.push(make("jobs.css", minify::css(&read("jobs.css")?)));
     made.push(make("logs.js", minify::js(&read("logs.js")?)));

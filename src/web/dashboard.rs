@@ -1,4 +1,5 @@
 //! The dashboard: what runs, what it costs, what waits for the viewer.
+use super::apps::{card, catalogue};
 use super::hx::Wants;
 use super::poll;
 use super::shell::{self, Nav};
@@ -6,6 +7,7 @@ use super::ui::job_row::{Row, job_rows, job_table};
 use super::ui::{self, Tile, Usd, chart};
 use super::viewer::Viewer;
 use super::{Error, Portal};
+use crate::api::apps::{Filter, Session};
 use crate::api::drafts::Draft;
 use crate::api::overview::{Day, Overview};
 use axum::Router;
@@ -24,10 +26,18 @@ pub(super) fn routes() -> Router<Portal> {
 
 /// The page; or, for its own poll, what has changed since.
 async fn index(mut viewer: Viewer, wants: Wants, headers: HeaderMap) -> Result<Response, Error> {
-    let overview = viewer.api.overview().await?;
+    let active = Filter {
+        status: Some("active".into()),
+        limit: Some(card::SHOWN),
+        ..Filter::default()
+    };
+    let (overview, apps) = tokio::join!(viewer.api.overview(), viewer.api.apps(&active));
+    let overview = overview?;
+    // Without them, the rest is still worth seeing.
+    let apps = catalogue::told(apps)?.map(|list| list.app_sessions);
     viewer.session.balance_usd = overview.balance.available_usd;
     viewer.held = Some(overview.balance.held_usd);
-    let parts = parts(&viewer, &overview);
+    let parts = parts(&viewer, &overview, &apps);
     let now = parts.version();
     let active = overview.running + overview.queued > 0;
     let pulse = |shown: &poll::Version| pulse(shown.trigger(&now, active, "5s"), shown);
@@ -36,14 +46,14 @@ async fn index(mut viewer: Viewer, wants: Wants, headers: HeaderMap) -> Result<R
         return Ok(poll::answer(known, &parts, pulse));
     }
     let main = html! {
-        (region(&overview, &parts.rows, viewer.now))
+        (region(&overview, &apps, &parts.rows, viewer.now))
         (pulse(&now))
     };
     Ok(shell::page(&viewer, "Dashboard", Nav::Dashboard, main).into_response())
 }
 
 /// What may look different the next time.
-fn parts(viewer: &Viewer, overview: &Overview) -> poll::Parts {
+fn parts(viewer: &Viewer, overview: &Overview, apps: &Result<Vec<Session>, String>) -> poll::Parts {
     let [running, queued, spent, balance] = tiles(overview).map(|tile| tile.draw());
     let [purse, wallet] = shell::wallets(viewer);
     poll::Parts {
@@ -57,6 +67,7 @@ fn parts(viewer: &Viewer, overview: &Overview) -> poll::Parts {
             ("#purse", purse),
             ("#wallet", wallet),
             ("#capacity", capacity(overview)),
+            ("#apps", card::card(apps)),
             ("#drafts", drafts(&overview.drafts, viewer.now)),
             ("#spend", spend(&overview.spend)),
         ],
@@ -75,11 +86,17 @@ fn pulse(trigger: Option<String>, shown: &poll::Version) -> Markup {
     }
 }
 
-fn region(overview: &Overview, rows: &[Row], now: OffsetDateTime) -> Markup {
+fn region(
+    overview: &Overview,
+    apps: &Result<Vec<Session>, String>,
+    rows: &[Row],
+    now: OffsetDateTime,
+) -> Markup {
     let new = overview.recent.is_empty() && overview.drafts.is_empty();
     html! {
         div.head {
             div { h1 { "Dashboard" } (headline(overview)) }
+            a.btn href="/portal/templates" { "Launch template" }
             a.btn.pri href="/portal/submit" { (ui::icon("plus")) "Submit job" }
         }
         div.tiles { @for tile in tiles(overview) { (tile.draw()) } }
@@ -100,6 +117,7 @@ fn region(overview: &Overview, rows: &[Row], now: OffsetDateTime) -> Markup {
                 div.cols {
                     (spend(&overview.spend))
                     div.stack {
+                        (card::card(apps))
                         (drafts(&overview.drafts, now))
                         (capacity(overview))
                     }

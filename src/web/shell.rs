@@ -52,6 +52,18 @@ impl Nav {
             "Launches",
         ),
     ];
+    /// What the links stand under, in this order; what is used most needs no heading.
+    const GROUPS: [&'static str; 4] = ["", "Output", "Account", "Grid"];
+
+    const fn group(self) -> &'static str {
+        match self {
+            Self::Dashboard | Self::Jobs | Self::Submit | Self::Templates => "",
+            Self::Logs => "Output",
+            Self::Nodes | Self::Board => "Grid",
+            Self::Keys | Self::None => "Account",
+        }
+    }
+
     /// How many of them the bar of small screens has room for.
     const QUICK: usize = 4;
 }
@@ -99,6 +111,7 @@ impl IntoResponse for Page {
 /// A page for someone who is signed in; `main` begins with its heading.
 pub(crate) fn page(viewer: &Viewer, title: &str, active: Nav, main: Markup) -> Page {
     let body = html! {
+        link rel="stylesheet" href=(assets::url("portal.css"));
         a.skip href="#main" { "Skip to content" }
         div.app {
             header.top {
@@ -163,16 +176,19 @@ fn rail(viewer: &Viewer, active: Nav) -> Markup {
                 span { b { (session.workspace.name) } span { (role(viewer)) } }
                 (ui::icon("swap"))
             }
-            ul.nav {
-                @for (link, href, icon, label) in Nav::LINKS {
-                    @if link != Nav::Board || session.operator { li {
-                        a href=(href) aria-current=[current(link, active)] {
-                            (ui::icon(icon)) (label)
-                            @if link == Nav::Jobs && session.active_jobs > 0 {
-                                span.n { span.vh { ", active: " } (session.active_jobs) }
+            @for group in Nav::GROUPS {
+                @if !group.is_empty() { h2 { (group) } }
+                ul.nav {
+                    @for (link, href, icon, label) in Nav::LINKS.into_iter().filter(|(link, ..)| link.group() == group) {
+                        @if link != Nav::Board || session.operator { li {
+                            a href=(href) aria-current=[current(link, active)] {
+                                (ui::icon(icon)) (label)
+                                @if link == Nav::Jobs && session.active_jobs > 0 {
+                                    span.n { span.vh { ", active: " } (session.active_jobs) }
+                                }
                             }
-                        }
-                    } }
+                        } }
+                    }
                 }
             }
             (wallet(viewer))

@@ -133,7 +133,7 @@ async fn an_image_is_shown_in_bytes() {
     let session = app.show().await;
     assert_eq!(session["end"]["failed_step"], "image");
     let advice = session["end"]["advice"].as_str().unwrap();
-    assert!(advice.contains("registry.example.org"), "{advice}");
+    assert!(advice.contains("registry"), "{advice}");
     assert_eq!(session["cost_usd"], json!(0.0));
 }
 
@@ -156,14 +156,14 @@ async fn a_failure_names_its_step_and_cause_and_shows_the_last_lines() {
             exit(127),
             Phase::Starting,
             "starting",
-            "/run/junglegrid (exit code 127)",
+            "does not have the program /run/junglegrid",
         ),
         (
             EndCode::Crashed,
             exit(3),
             Phase::Services,
             "service-web",
-            "exit code 3",
+            "Most often",
         ),
         (
             EndCode::Crashed,
@@ -177,14 +177,14 @@ async fn a_failure_names_its_step_and_cause_and_shows_the_last_lines() {
             Outcome::Cancelled,
             Phase::Services,
             "service-web",
-            "answered 503",
+            "It runs, but",
         ),
         (
             EndCode::OutOfMemory,
             Outcome::Failed(Failure::OutOfMemory),
             Phase::Services,
             "service-web",
-            "0.5 GB",
+            "Load less",
         ),
         (
             EndCode::Died,
@@ -230,6 +230,8 @@ async fn a_failure_names_its_step_and_cause_and_shows_the_last_lines() {
         );
         let said = end["advice"].as_str().unwrap();
         assert!(said.contains(advice), "{code:?}: {said}");
+        // That is in the message.
+        assert!(!said.contains("exit code"), "{code:?}: {said}");
         assert_eq!(session["status_message"], end["message"]);
         assert_ne!(end["message"], "");
         let lines: Vec<_> = (6..=25).map(|n| format!("line {n}")).collect();

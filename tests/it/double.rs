@@ -70,6 +70,8 @@ impl Double {
         double.reply("POST /auth/password/forgot", 202, &accepted);
         double.reply("POST /auth/password/reset", 200, &signed_in);
         double.reply("GET /v1/overview", 200, &busy());
+        let apps = json!({"app_sessions": [], "next_cursor": null, "has_more": false});
+        double.reply("GET /v1/app-sessions", 200, &apps);
         double.reply(
             "GET /v1/nodes",
             200,

@@ -949,7 +949,7 @@ async fn without_scripts_a_page_grows_until_there_is_something_to_do() {
     let page = browser.visit(&format!("{}/watch", path(&failed))).await;
     assert!(
         page.text(".card")
-            .contains("The app ended before it was ready")
+            .contains("The app ended while it started")
     );
 }
 

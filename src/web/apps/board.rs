@@ -37,7 +37,7 @@ pub(super) async fn show(viewer: Viewer) -> Result<Response, Error> {
                 p { "Every app of all workspaces that starts or stops. Those that take longer than usual first." }
             }
         }
-        section.card.flush aria-labelledby="board-h" {
+        section.card.flush {
             h2.vh #board-h { "Live launches" }
             (table(&board, viewer.now))
             (live::connection("feed", &format!("{PATH}/live"), Mark::default()))
@@ -167,7 +167,7 @@ fn table(board: &Board, now: OffsetDateTime) -> Markup {
                 (ui::empty("Nothing starts or stops", "Apps of all workspaces are listed here while they do.", None))
             } @else {
                 div.scroll role="region" aria-labelledby="board-h" tabindex="0" {
-                    table.tbl {
+                    table.tbl.fold {
                         thead {
                             tr {
                                 th scope="col" { "App" }
@@ -201,9 +201,9 @@ fn row(one: &Launching, now: OffsetDateTime) -> Markup {
             th scope="row" { bdi { (words::fit(&one.template_name, 36)) } small { (rows::short(&one.id.to_string())) } }
             td { @if one.slow { (words::slow(one.status)) } @else { (words::badge(one.status)) } }
             td.num { (said(time)) }
-            td { @match one.usual { Some(usual) => { (words::span(usual)) }, None => "—" } }
+            td { @match one.usual { Some(usual) => (words::span(usual)), None => {} } }
             td { (words::fit(&one.workspace_name, 36)) }
-            td { @match &one.node { Some(node) => (words::fit(node, 30)), None => "—" } }
+            td { @match &one.node { Some(node) => (words::fit(node, 30)), None => {} } }
             td { (words::fit(&one.status_message, 64)) }
         }
     }

@@ -35,7 +35,7 @@ pub(super) async fn index(viewer: Viewer) -> Result<Response, Error> {
                 Err(why) => { (trouble("The catalogue could not be loaded", why)) div.grid { (custom()) } }
             }
         }
-        section.card.flush.mt aria-labelledby="past-h" {
+        section.card.flush.mt {
             header { h2 #past-h { "Past sessions" } }
             @match &past {
                 Ok(list) => {
@@ -50,7 +50,7 @@ pub(super) async fn index(viewer: Viewer) -> Result<Response, Error> {
 }
 
 /// What an API call brought, or why it brought nothing, in words.
-pub(super) fn told<T>(found: Result<T, client::Error>) -> Result<Result<T, String>, Error> {
+pub(in crate::web) fn told<T>(found: Result<T, client::Error>) -> Result<Result<T, String>, Error> {
     match found {
         Ok(found) => Ok(Ok(found)),
         Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => Err(error.into()),
@@ -125,7 +125,7 @@ fn card(template: &Template) -> Markup {
                 @if services.len() > 1 { p { "Services: " (services.join(", ")) } }
                 p.half { "Starts in " (words::span(template.usual_start)) ", " (words::source(template.usual_start)) "." }
                 @if !template.launchable && let Some(why) = why {
-                    p.half { b { (text::visible(&why.message)) } @if let Some(action) = &why.action { " " (text::visible(action)) } }
+                    p.half { (text::visible(&why.message)) @if let Some(action) = &why.action { " " (text::visible(action)) } }
                 }
             }
             div.row.gap-s {
@@ -157,9 +157,9 @@ pub(super) fn row(session: &Session, now: time::OffsetDateTime) -> Markup {
         tr {
             th scope="row" { a href=(super::path(session.id)) { span.mono { (rows::short(&session.id.to_string())) } small { "launched " (ui::time(session.created_at, now)) } } }
             td { (words::badge(session.status)) }
-            td.num { @match runtime { Some(seconds) => (ui::duration(seconds)), None => "—" } }
+            td.num { @match runtime { Some(seconds) => (ui::duration(seconds)), None => {} } }
             td.num { (session.cost_usd) }
-            td { @match session.ended_at { Some(at) => (ui::time(at, now)), None => "—" } }
+            td { @match session.ended_at { Some(at) => (ui::time(at, now)), None => {} } }
             td.small hx-ignore { @if session.end.is_some() { (words::ended(session)) } @else { (words::fit(&session.status_message, 60)) } }
         }
     }

@@ -146,7 +146,7 @@ pub(super) fn table(sessions: &[Session], now: OffsetDateTime, heading: &str) ->
     groups.sort_by_key(|(_, group)| group.iter().all(|session| session.status.ended()));
     html! {
         div.scroll role="region" aria-labelledby=(heading) tabindex="0" {
-            table.tbl {
+            table.tbl.fold {
                 thead {
                     tr {
                         th scope="col" { "Session" }

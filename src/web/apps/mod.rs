@@ -1,6 +1,7 @@
 //! `/portal/templates`: the catalogue, launches, and the apps that run.
 mod board;
-mod catalogue;
+pub(super) mod card;
+pub(super) mod catalogue;
 mod extend;
 mod feed;
 mod history;

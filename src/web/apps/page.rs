@@ -147,7 +147,7 @@ fn cost(session: &Session, now: OffsetDateTime) -> Markup {
 
 fn services(session: &Session) -> Markup {
     html! {
-        section.card.flush aria-labelledby="services-h" {
+        section.card.flush {
             header { h2 #services-h { "Services" } }
             div.scroll role="region" aria-labelledby="services-h" tabindex="0" {
                 table.tbl {
@@ -165,7 +165,7 @@ fn resources(session: &Session) -> Markup {
         section.card aria-labelledby="needs-h" {
             header { h2 #needs-h { "Resources" } }
             dl.dl {
-                dt { "CPU" } dd { (session.cpus) " cores" @if session.memory_gb > 0.0 { ", " (gb(session.memory_gb)) " GB memory" } }
+                @if session.cpus > 0 || session.memory_gb > 0.0 { dt { "CPU" } dd { (words::processors(session.cpus, session.memory_gb)) } }
                 @if session.min_vram_gb > 0.0 { dt { "GPU" } dd { (gb(session.min_vram_gb)) " GB VRAM or more" } }
                 @if session.disk_gb > 0.0 { dt { "Disk" } dd { (gb(session.disk_gb)) " GB" } }
                 @if let Some(node) = &session.node { dt { "Machine" } dd hx-ignore { (text::visible(node)) } }

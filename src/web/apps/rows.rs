@@ -95,12 +95,13 @@ pub(super) fn halt(session: &Session) -> Markup {
 
 /// What is still waited for, or what goes on.
 pub(super) fn why(session: &Session) -> Markup {
-    let awaited = if session.awaited.is_empty() {
-        &session.status_message
-    } else {
-        &session.awaited
+    let why: &str = match session.awaited.as_str() {
+        // How it ended, the note says.
+        "" if session.end.is_some() => "",
+        "" => &session.status_message,
+        awaited => awaited,
     };
-    html! { p #why hx-ignore { (fit(awaited, 2 * SENTENCE)) } }
+    html! { p #why hx-ignore { (fit(why, 2 * SENTENCE)) } }
 }
 
 /// How it ended, or what should be known about it now.
@@ -113,10 +114,11 @@ pub(super) fn note(session: &Session, now: OffsetDateTime) -> Markup {
                     Phase::Expired => ("is-warn", "clock"),
                     _ => ("is-wait", "dash"),
                 };
+                @let (message, advice) = words::fit_both(&end.message, &end.advice, 250);
                 div.note.(class) {
                     (ui::icon(icon))
                     p.strong { (words::ended(session)) }
-                    p hx-ignore { (fit(&end.message, 130)) @if !end.advice.is_empty() { " " (fit(&end.advice, 120)) } }
+                    p hx-ignore { (message) @if !advice.is_empty() { " " (advice) } }
                     p { "You were charged " (end.charged_usd) "." }
                 }
             } @else if session.status == Phase::Stopping {

@@ -250,7 +250,7 @@ fn needs(template: &Template) -> Markup {
                         @if template.recommended_vram_gb > template.min_vram_gb { ", better " (gb(template.recommended_vram_gb)) }
                     } @else { "None" }
                 }
-                dt { "CPU" } dd { (template.cpus) " cores" @if template.memory_gb > 0.0 { ", " (gb(template.memory_gb)) " memory" } }
+                @if template.cpus > 0 || template.memory_gb > 0.0 { dt { "CPU" } dd { (words::processors(template.cpus, template.memory_gb)) } }
                 @if template.disk_gb > 0.0 { dt { "Disk" } dd { (gb(template.disk_gb)) } }
                 dt { "Starts in" } dd { (words::span(template.usual_start)) span.mute { ", " (words::source(template.usual_start)) } }
                 dt { "Price" } dd { (template.hourly_rate_usd) " per hour" }

@@ -69,7 +69,7 @@ pub(super) fn ended(session: &Session) -> &'static str {
         EndCode::Exited => "The app ended by itself",
         EndCode::Rejected => "No machine can run it",
         EndCode::ImageMissing => "The image could not be had",
-        EndCode::Crashed => "The app ended before it was ready",
+        EndCode::Crashed => "The app ended while it started",
         EndCode::NeverReady => "The app did not become ready in time",
         EndCode::Died => "The app failed while it ran",
         EndCode::OutOfMemory => "The app ran out of memory",
@@ -112,38 +112,66 @@ pub(super) fn minute(at: OffsetDateTime) -> String {
     format!("{:02}:{:02} UTC", at.hour(), at.minute())
 }
 
-/// `text` on one line, cut so that it takes at most `most` bytes of a page.
-pub(super) fn fit(text: &str, most: usize) -> String {
-    let shown = text::visible(text);
-    let cost = |c: char| match c {
+/// So many bytes of a cut text may go with the word that does not fit.
+const WORD: usize = 24;
+
+/// What a character takes on a page, in bytes.
+const fn weight(c: char) -> usize {
+    match c {
         '&' => 5,
         '<' | '>' => 4,
         '"' => 6,
         c => c.len_utf8(),
-    };
-    let whole: usize = shown.chars().map(cost).sum();
-    let room = if whole <= most {
-        most
-    } else {
-        most.saturating_sub('…'.len_utf8())
-    };
-    let mut used = 0;
-    let mut fitted = String::new();
-    for c in shown.chars().map(|c| if c == '\n' { ' ' } else { c }) {
-        used += cost(c);
-        if used > room {
-            fitted.push('…');
-            return fitted;
-        }
-        fitted.push(c);
     }
-    fitted
+}
+
+/// `text` on one line, cut so that it takes at most `most` bytes of a page: after a
+/// whole word, unless that word is very long.
+pub(super) fn fit(text: &str, most: usize) -> String {
+    let shown = text::visible(text).replace('\n', " ");
+    if shown.chars().map(weight).sum::<usize>() <= most {
+        return shown;
+    }
+    let room = most.saturating_sub('…'.len_utf8());
+    let mut used = 0;
+    let cut = shown.char_indices().find_map(|(at, c)| {
+        used += weight(c);
+        (used > room).then_some(at)
+    });
+    let (fits, rest) = shown.split_at(cut.unwrap_or(shown.len()));
+    let word = fits.rfind(' ').filter(|at| fits.len() - at <= WORD);
+    let fits = match word {
+        Some(at) if !rest.starts_with(' ') => &fits[..at],
+        _ => fits,
+    };
+    format!("{}…", fits.trim_end_matches([' ', ',', ':', ';']))
+}
+
+/// Two sentences that take at most `most` bytes together. The first keeps at least half
+/// of that, and what the second does not need.
+pub(super) fn fit_both(first: &str, second: &str, most: usize) -> (String, String) {
+    let second_takes = text::visible(second).chars().map(weight).sum();
+    let first = fit(first, most.saturating_sub(second_takes).max(most / 2));
+    let left = most.saturating_sub(first.chars().map(weight).sum());
+    (first, fit(second, left))
 }
 
 /// `24`, `0.5`.
 pub(super) fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `1 core, 0.25 GB memory`, of what is asked for.
+pub(super) fn processors(cpus: u32, memory_gb: f64) -> String {
+    let cores = match cpus {
+        0 => None,
+        1 => Some("1 core".to_owned()),
+        many => Some(format!("{many} cores")),
+    };
+    let memory = (memory_gb > 0.0).then(|| format!("{} GB memory", number(memory_gb)));
+    let both: Vec<String> = cores.into_iter().chain(memory).collect();
+    both.join(", ")
 }
 
 /// When it stops by itself, as it was chosen.
@@ -201,6 +229,36 @@ mod tests {
                 let drawn = html! { (shown) }.into_string();
                 assert!(drawn.len() <= most, "{drawn} takes more than {most}");
             }
+        }
+    }
+
+    #[test]
+    fn text_is_cut_after_a_whole_word() {
+        let text = "Its last lines usually say which. Try again; then tell.";
+        assert_eq!(fit(text, text.len()), text);
+        assert_eq!(fit(text, 10), "Its…");
+        assert_eq!(fit(text, 14), "Its last…");
+        assert_eq!(fit(text, 17), "Its last lines…");
+        assert_eq!(fit("ports: 8080, 8081", 13), "ports…");
+        let id = "a".repeat(60);
+        assert_eq!(fit(&format!("x {id}"), 40), format!("x {}…", &id[..35]));
+    }
+
+    #[test]
+    fn two_sentences_share_their_room() {
+        let (message, advice) = ("It ended. ".repeat(20), "Try again. ".repeat(20));
+        assert_eq!(
+            fit_both("It ended.", "Try.", 20),
+            ("It ended.".into(), "Try.".into())
+        );
+        for (message, advice) in [
+            (&message[..], "Try."),
+            ("It ended.", &advice),
+            (&message, &advice),
+        ] {
+            let (message, advice) = fit_both(message, advice, 100);
+            assert!(message.len() + advice.len() <= 100, "{message} {advice}");
+            assert!(message.len() + advice.len() > 70, "{message} {advice}");
         }
     }
 

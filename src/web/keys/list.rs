@@ -123,7 +123,7 @@ const fn label(status: Status) -> &'static str {
 fn listing(asked: &Asked, list: &List, now: OffsetDateTime) -> Markup {
     html! {
         div.scroll role="region" aria-labelledby="keys-h" tabindex="0" {
-            table.tbl {
+            table.tbl.fold {
                 thead {
                     tr {
                         th scope="col" { "Key" }

@@ -71,7 +71,7 @@ pub(crate) fn a_failed_launch_shows_why_where_it_is_watched() {
         assert_eq!(log.len(), 41, "{log:?}");
         assert_eq!(browser.count("#steps > .is-bad").await, 1);
         let note = browser.text("#note").await;
-        assert!(note.contains("The app ended before it was ready"), "{note}");
+        assert!(note.contains("The app ended while it started"), "{note}");
         assert!(note.contains("You were charged $0.00"), "{note}");
         lists_all_events(&stage, &browser, &id).await;
         let moments = record::moments(&browser).await;

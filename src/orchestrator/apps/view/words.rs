@@ -144,7 +144,8 @@ pub(super) fn ended(parts: &Parts, code: EndCode) -> String {
     }
 }
 
-/// The likely cause, and what to do; nothing where all is well.
+/// The likely cause, and what to do; nothing where all is well. How it ended, such as
+/// with which exit code, is said before it and not again.
 pub(super) fn advice(parts: &Parts, code: EndCode) -> String {
     let manifest = &parts.session.manifest;
     match code {
@@ -164,18 +165,18 @@ pub(super) fn advice(parts: &Parts, code: EndCode) -> String {
              ask the operator."
                 .into()
         }
-        EndCode::ImageMissing => format!(
-            "Either the registry of {} does not answer from that machine, or the image is gone. \
-             Try again; if it stays so, tell the operator.",
-            manifest.image
-        ),
+        EndCode::ImageMissing => {
+            "Either its registry does not answer from that machine, or the image is gone. Try \
+             again; if it stays so, tell the operator."
+                .into()
+        }
         EndCode::Crashed | EndCode::Died => crash(&parts.job, manifest),
         EndCode::NeverReady => never_ready(parts),
-        EndCode::OutOfMemory => format!(
-            "It may use {} GB. Load less at once, such as a smaller model or file, or choose a \
-             template with more memory.",
-            manifest.needs.memory_gb
-        ),
+        EndCode::OutOfMemory => {
+            "Load less at once, such as a smaller model or file, or choose a template with more \
+             memory."
+                .into()
+        }
         EndCode::Lost => {
             "This is not your doing, and you pay for nothing after it was last seen. Launch it \
              again."
@@ -195,29 +196,26 @@ fn crash(job: &Job, manifest: &Manifest) -> String {
         return format!("Its command ended by itself, without an error. {AGAIN}");
     };
     match failure {
-        Failure::Exit(127) => format!(
-            "The machine does not have the program {program} (exit code 127). Tell the operator."
-        ),
+        Failure::Exit(127) => {
+            format!("The machine does not have the program {program}. Tell the operator.")
+        }
         Failure::Exit(126) => {
-            format!(
-                "The program {program} may not be executed there (exit code 126). Tell the operator."
-            )
+            format!("The program {program} may not be executed there. Tell the operator.")
         }
         Failure::Exit(137) | Failure::Signal(9) | Failure::OutOfMemory => {
             "It was killed, most often for want of memory. Load less at once, or choose a template \
              with more memory."
                 .into()
         }
-        Failure::Exit(code) => format!(
-            "It ended with exit code {code}: most often a wrong setting, a damaged file in its \
-             volume, or a port that is taken. Its last lines usually say which. {AGAIN}"
+        Failure::Exit(_) => format!(
+            "Most often it is a wrong setting, a damaged file in its volume, or a port that is \
+             taken: its last lines usually say which. {AGAIN}"
         ),
-        Failure::Signal(signal) => {
-            format!("It was ended by signal {signal}. Its last lines may say why. {AGAIN}")
-        }
+        Failure::Signal(_) => format!("Its last lines may say why. {AGAIN}"),
         Failure::TimeLimit => "It reached the time limit of its job. Launch it again.".into(),
-        Failure::Lost(why) | Failure::NoImage(why) | Failure::NotStarted(why) => {
-            format!("The cause: {why}. {AGAIN}")
+        Failure::NotStarted(_) => AGAIN.into(),
+        Failure::Lost(why) | Failure::NoImage(why) => {
+            format!("The cause: {}. {AGAIN}", why.trim_end_matches('.'))
         }
     }
 }
@@ -226,17 +224,17 @@ fn never_ready(parts: &Parts) -> String {
     let primary = parts.session.manifest.primary();
     let outcome = parts.primary().and_then(|service| service.outcome.clone());
     let cause = match outcome.as_deref() {
-        None => "It was never reached.".into(),
+        None => "It was never reached. ".into(),
         Some("connection refused") => {
-            format!("Nothing listened on its port {}.", primary.port)
+            format!("Nothing listened on its port {}. ", primary.port)
         }
         Some(status) if status.starts_with('5') => {
-            format!("It answered {status}: it runs, but something in it fails or still loads.")
+            "It runs, but something in it fails or still loads. ".into()
         }
-        Some(other) => format!("The last check brought: {other}."),
+        Some(_) => String::new(),
     };
     format!(
-        "{cause} It may only be slow, such as with its first downloads: its last lines usually \
+        "{cause}It may only be slow, such as with its first downloads: its last lines usually \
          say. Try again."
     )
 }
