@@ -210,6 +210,8 @@ async fn strict_clients_can_read_every_reply() {
     ] {
         all_strict(path, &ada.see(path).await);
     }
+    ada.post(&format!("/v1/jobs/{running}/cancel"), json!({}))
+        .await;
     files(&ada).await;
     for (path, body, status) in [
         ("/v1/mcp/jobs", hopeless, 422),
