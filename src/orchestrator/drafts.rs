@@ -11,6 +11,7 @@ use crate::api::{
     AcknowledgeDraft, CreateDraft, DeleteDraft, EstimateDraft, GetDraft, ListDrafts, PatchDraft,
     SubmitDraft,
 };
+use crate::domain::file::Kind;
 use crate::domain::id::{DraftId, EstimateId};
 use crate::domain::money::Usd;
 use crate::domain::spec::{JobSpec, Level, OptimizeFor, RegionMode};
@@ -446,6 +447,13 @@ pub(super) fn to_content(spec: &JobSpec) -> Content {
     set("environment", json!(spec.environment));
     set("timeout_seconds", json!(spec.time_limit_seconds));
     set("expected_artifacts", json!(spec.expected_artifacts));
+    for (field, kind) in [("input_files", Kind::Input), ("script_files", Kind::Script)] {
+        let of_kind = spec.files.iter().filter(|file| file.kind == kind);
+        let ids: Vec<_> = of_kind
+            .map(|file| json!({ "input_id": file.input_id }))
+            .collect();
+        set(field, json!(ids));
+    }
     set("metadata", json!(spec.metadata));
     let resources = &spec.resources;
     set("model_size_gb", json!(resources.model_size_gb));
