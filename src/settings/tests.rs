@@ -335,3 +335,15 @@ fn tls_needs_two_files_and_changes_the_public_url() {
         assert!(with(&[both[0], both[1], (name, value)]).is_err(), "{name}");
     }
 }
+
+#[test]
+fn what_callbacks_reach_is_hosts_and_ranges_or_none() {
+    let allow = |text| with(&[("callback_allow", text)]).map(|settings| settings.callback_allow);
+    assert_eq!(allow(""), Ok(None));
+    assert_eq!(allow("none"), Ok(Some(Allow::NOTHING)));
+    let some = allow("hooks.internal, 10.1.0.0/16").unwrap().unwrap();
+    assert_eq!(some.to_string(), "hooks.internal,10.1.0.0/16");
+    for wrong in ["10.0.0.0/99", "*.internal", "https://a.example"] {
+        assert!(allow(wrong).is_err(), "{wrong}");
+    }
+}

@@ -4,7 +4,7 @@ mod hostile;
 mod kill;
 
 use crate::grid::{DEADLINE, and, eventually, script};
-use crate::harness::{Answer, TestApi, on_each_database};
+use crate::harness::{Answer, PASSWORD, TestApi, on_each_database};
 use crate::stub::{Machine, work};
 use axum::Router;
 use axum::body::Bytes;
@@ -98,6 +98,12 @@ impl Desk {
 
     async fn post(&self, path: &str, body: Value) -> Answer {
         self.api.call(Method::POST, path, &self.token, body).await
+    }
+
+    /// Sessions end in the days that pass here.
+    async fn sign_in(&self) -> String {
+        let body = json!({ "email": "ada@example.org", "password": PASSWORD });
+        self.api.post("/auth/signin", body).await.text("/token")
     }
 
     async fn see(&self, path: &str) -> Value {
@@ -224,9 +230,8 @@ async fn every_spelling_tells_the_receiver_of_the_end() {
         assert_eq!(titles[0].0, "Callback delivered");
     }
     let none = desk.submit(json!({})).await;
-    let missing = desk
-        .api
-        .get(&format!("/v1/jobs/{none}/callback"), &desk.token);
+    let path = format!("/v1/jobs/{none}/callback");
+    let missing = desk.api.get(&path, &desk.token);
     assert_eq!(missing.await.status, 404);
 }
 
@@ -305,7 +310,7 @@ async fn rows(api: &TestApi, job: &str) -> i64 {
 async fn what_is_refused_is_told_again_on_every_database() {
     on_each_database(async |store, dir| {
         let (api, machine) = Machine::on(store, dir);
-        let desk = Desk::at(api, machine).await;
+        let mut desk = Desk::at(api, machine).await;
         let receiver = Receiver::start().await;
         receiver.next(&[(500, "out\r\nof order"), (302, ""), (503, "")]);
         let job = desk.submit(json!({ "callback_url": receiver.url() })).await;
@@ -354,6 +359,7 @@ async fn what_is_refused_is_told_again_on_every_database() {
         assert_eq!(desk.callback(&job).await["state"], "gone");
         desk.api.clock.advance(Duration::days(2));
         assert_eq!(desk.tick().await, 0);
+        desk.token = desk.sign_in().await;
 
         // Nobody listens, for good.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -368,6 +374,7 @@ async fn what_is_refused_is_told_again_on_every_database() {
             desk.api.clock.advance(Duration::hours(13));
         }
         assert_eq!(desk.tick().await, 0);
+        desk.token = desk.sign_in().await;
         let shown = desk.callback(&job).await;
         assert_eq!(shown["state"], "failed");
         assert_eq!(

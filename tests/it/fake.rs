@@ -38,6 +38,8 @@ pub(crate) struct Fake {
     /// What the live stream says before it ends.
     pub(crate) changes: Vec<jobs::Change>,
     pub(crate) drafts: Vec<drafts::Draft>,
+    /// Who is told of the job's end.
+    pub(crate) callback: Option<Value>,
     pub(crate) overview: Value,
     /// What becomes of many that are cancelled.
     pub(crate) many: Value,
@@ -63,6 +65,7 @@ pub(crate) fn fake() -> Fake {
         all_logs: json!({"logs": [], "limit": 8, "next_cursor": null, "has_more": false}),
         changes: Vec::new(),
         drafts: Vec::new(),
+        callback: None,
         overview: Value::Null,
         many: json!({"dry_run": true, "cancelled": 1, "unchanged": 1, "billed_usd": 0.0004, "hold_usd": 0.12, "has_more": false, "jobs": [
             {"job_id": JOB, "outcome": "would_cancel", "name": "train", "status": "running", "message": "It would be stopped.", "cost_usd": 0.0004, "hold_usd": 0.12},
@@ -216,6 +219,10 @@ impl Fake {
                 200,
                 json!({"job_id": JOB, "status": "running", "items": self.events, "limit": 1000, "next_cursor": "2", "has_more": false, "generated_at": "2026-11-23T14:00:12Z"}),
             ),
+            ("GET", ["v1", "jobs", _, "callback"]) => self
+                .callback
+                .clone()
+                .map_or_else(missing, |callback| (200, callback)),
             ("GET", ["v1", "jobs", _, "logs"]) => (200, self.page()),
             ("GET", ["v1", "logs"]) => (200, self.all_logs.clone()),
             ("POST", ["v1", "jobs", _, "cancel"]) => (

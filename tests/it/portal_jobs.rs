@@ -381,3 +381,61 @@ async fn what_is_not_a_job_is_not_found() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_page_says_who_is_told_of_the_end_and_how_that_goes() {
+    let browser = Browser::new(fake());
+    let none = browser.visit(&page()).await;
+    assert!(none.texts("#job-callback").is_empty());
+    let attempt = |number: i64, more: serde_json::Value| {
+        let mut attempt =
+            json!({ "number": number, "at": "2026-11-23T14:10:00Z", "duration_ms": 35 });
+        let Some(more) = more.as_object() else {
+            panic!("not an object")
+        };
+        attempt.as_object_mut().unwrap().extend(more.clone());
+        attempt
+    };
+    let mut callback = json!({
+        "job_id": JOB, "url": "https://hooks.example/done", "state": "armed", "attempts": [],
+    });
+    let show = async |callback: &serde_json::Value| {
+        browser.fake().callback = Some(callback.clone());
+        browser.visit(&page()).await
+    };
+    let armed = show(&callback).await;
+    assert_eq!(armed.texts("#job-callback .badge"), ["At the end"]);
+    assert_eq!(
+        armed.texts("#job-callback .mono"),
+        ["https://hooks.example/done"]
+    );
+    callback["state"] = "waiting".into();
+    callback["next_attempt_at"] = "2026-11-23T14:40:00Z".into();
+    callback["attempts"] = json!([
+        attempt(1, json!({ "error": "No connection could be made." })),
+        attempt(
+            2,
+            json!({ "status": 500, "error": "It answered 500.", "answer": HOSTILE })
+        ),
+    ]);
+    let waiting = show(&callback).await;
+    waiting.assert_inert();
+    assert_eq!(waiting.texts("#job-callback .badge"), ["Being delivered"]);
+    assert_eq!(
+        waiting.texts("#job-callback h3"),
+        ["Attempt 2, answered 500", "Attempt 1"]
+    );
+    assert!(
+        waiting
+            .texts("#job-callback dt")
+            .contains(&"Next attempt".to_owned())
+    );
+    callback["state"] = "delivered".into();
+    callback["attempts"] = json!([attempt(1, json!({ "status": 204 }))]);
+    let delivered = show(&callback).await;
+    assert_eq!(delivered.texts("#job-callback .badge"), ["Delivered"]);
+    assert_eq!(
+        delivered.texts("#job-callback li p"),
+        ["Taken after 35 ms."]
+    );
+}
