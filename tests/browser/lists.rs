@@ -1,6 +1,8 @@
 //! Pages that ask again and again while somebody reads them.
 mod many;
-pub(crate) use many::{many_are_cancelled_after_a_look_at_them, many_are_cancelled_without_javascript};
+pub(crate) use many::{
+    many_are_cancelled_after_a_look_at_them, many_are_cancelled_without_javascript,
+};
 
 use crate::driver::{Browser, Visitor, block_on};
 use crate::server::Server;

@@ -30,11 +30,7 @@ async fn plan(store: &Store, statement: &str) -> Vec<String> {
 async fn hot_statements_search_an_index_and_sort_nothing() {
     let api = TestApi::start().await;
     for (what, statement, index) in [
-        (
-            "jobs that have not ended",
-            queries::ACTIVE,
-            "jobs_by_",
-        ),
+        ("jobs that have not ended", queries::ACTIVE, "jobs_by_"),
         ("ends by day", days::SINCE, "sqlite_autoindex_job_days_1 "),
         (
             "blocks with a text",

@@ -73,7 +73,11 @@ impl Portal {
         }
         took.sort_unstable();
         let (median, slow) = (took[ROUNDS / 2], took[ROUNDS * 99 / 100]);
-        let over = if slow > Duration::from_millis(20) { "  OVER" } else { "" };
+        let over = if slow > Duration::from_millis(20) {
+            "  OVER"
+        } else {
+            ""
+        };
         println!(
             "  {what:44} median {:>7.2} ms   p99 {:>7.2} ms{over}",
             median.as_secs_f64() * 1e3,
@@ -134,10 +138,16 @@ async fn measure(count: i64) {
         ("image, type, status", "image=host&type=batch&status=failed"),
         ("days", "from=2026-11-20&to=2026-11-21"),
         ("days (none)", "from=2020-01-01&to=2020-01-02"),
-        ("days, status (none)", "from=2026-11-20&to=2026-11-21&status=rejected"),
+        (
+            "days, status (none)",
+            "from=2026-11-20&to=2026-11-21&status=rejected",
+        ),
         ("by cost", "sort=cost"),
         ("by runtime", "sort=runtime"),
-        ("by cost, one type, ended", "sort=cost&type=batch&status=ended"),
+        (
+            "by cost, one type, ended",
+            "sort=cost&type=batch&status=ended",
+        ),
         ("text of many", "q=train"),
         ("text of one", "q=-99999"),
         ("text that matches nothing", "q=xyzzy"),
@@ -146,7 +156,10 @@ async fn measure(count: i64) {
         ("text, status of many", "q=train&status=completed"),
         ("text of many, status of none", "q=train&status=rejected"),
         ("text of nothing, ended", "q=xyzzy&status=ended"),
-        ("text, type, image, days", "q=train&type=batch&image=host&from=2026-11-20"),
+        (
+            "text, type, image, days",
+            "q=train&type=batch&image=host&from=2026-11-20",
+        ),
         ("text of many, other image", "q=train&image=nothing"),
         ("text, oldest first", "q=train&sort=oldest"),
     ] {
@@ -160,7 +173,9 @@ async fn measure(count: i64) {
         ("hundredth page of a text", "q=train"),
     ] {
         let pages = if query.starts_with('q') { 99 } else { 999 };
-        let far = portal.on(format!("/portal/jobs?{query}"), "next", pages).await;
+        let far = portal
+            .on(format!("/portal/jobs?{query}"), "next", pages)
+            .await;
         portal.time(what, &far).await;
     }
 }

@@ -193,7 +193,9 @@ impl Filter {
         // those with the same figure are a walk of their own.
         let sorted = format!("{key} {order}, id {order}");
         let ends: &[String] = &if self.sort.by_time() {
-            vec![format!("({key}, id) > ($2, $3) AND ({key}, id) < ($4, $5) ORDER BY {sorted}")]
+            vec![format!(
+                "({key}, id) > ($2, $3) AND ({key}, id) < ($4, $5) ORDER BY {sorted}"
+            )]
         } else if descending {
             vec![
                 format!("{key} < $4 ORDER BY {sorted}"),
@@ -206,7 +208,9 @@ impl Filter {
             ]
         };
         let walks = self.walks();
-        let walks = walks.iter().flat_map(|walk| ends.iter().map(move |end| (walk, end)));
+        let walks = walks
+            .iter()
+            .flat_map(|walk| ends.iter().map(move |end| (walk, end)));
         let walks = walks.enumerate().map(|(n, (walk, end))| {
             format!(
                 "SELECT * FROM (SELECT {key} AS place, id FROM jobs WHERE workspace = $1{walk} AND {end}

@@ -29,8 +29,14 @@ fn walk(visitor: Visitor) {
         } else {
             browser.press("Apply").await;
         }
-        browser.until("two rows", async || (browser.count("#job-rows tr").await == 2).then_some(())).await;
-        browser.reads(".bar .tag", |text| text.contains("render")).await;
+        browser
+            .until("two rows", async || {
+                (browser.count("#job-rows tr").await == 2).then_some(())
+            })
+            .await;
+        browser
+            .reads(".bar .tag", |text| text.contains("render"))
+            .await;
         for _ in 0..2 {
             browser.see("#job-rows input[type=checkbox]").await;
         }
@@ -39,11 +45,15 @@ fn walk(visitor: Visitor) {
         browser.press("Cancel selected").await;
         browser.reads("h1", |text| text == "Cancel 2 jobs?").await;
         browser.press("Cancel 2 jobs").await;
-        browser.reads("h1", |text| text == "2 jobs are cancelled").await;
+        browser
+            .reads("h1", |text| text == "2 jobs are cancelled")
+            .await;
         assert_eq!(browser.count("tbody tr").await, 2);
         server.job(&token, &first, |job| job["status"] == "cancelled");
         browser.press("Back to the jobs").await;
-        browser.reads("#job-rows tr:first-child", |text| text.contains("keep me")).await;
+        browser
+            .reads("#job-rows tr:first-child", |text| text.contains("keep me"))
+            .await;
         browser.press("Cancel all active").await;
         browser.reads("h1", |text| text == "Cancel one job?").await;
         browser.press("Keep them").await;
@@ -54,7 +64,9 @@ fn walk(visitor: Visitor) {
         assert_eq!(browser.sees("[data-copy]").await, scripts);
         browser.go(&format!("/portal/jobs/{first}")).await;
         browser.press("Clone").await;
-        browser.arrives("the wizard", |path| path.ends_with("/workload")).await;
+        browser
+            .arrives("the wizard", |path| path.ends_with("/workload"))
+            .await;
         assert_eq!(browser.value("#name").await, "render one");
         assert_eq!(browser.complaints().await, Vec::<String>::new());
     });
