@@ -794,7 +794,7 @@ async fn no_page_has_inline_style_or_the_spellings_of_htmx_2() {
         for (name, value) in [
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
-            ("vary", "cookie, hx-request, hx-request-type"),
+            ("vary", "accept, cookie, hx-request, hx-request-type"),
         ] {
             assert_eq!(page.header(name), value, "{path}");
         }

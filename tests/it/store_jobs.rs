@@ -5,7 +5,7 @@ mod output;
 use crate::harness::on_each_database;
 use junglegrid::domain::estimate::{Quote, Range};
 use junglegrid::domain::id::{AccountId, Id, WorkspaceId};
-use junglegrid::domain::job::{Failure, Outcome, Phase, State, Status};
+use junglegrid::domain::job::{self as rules_of_jobs, Failure, Outcome, Phase, State};
 use junglegrid::domain::ledger as rules;
 use junglegrid::domain::money::Usd;
 use junglegrid::domain::spec::{JobSpec, Resources, Routing, WorkloadType};
@@ -297,12 +297,15 @@ async fn jobs_are_found_in_order_and_by_what_they_are() {
         running.state = State::Running { since: NOW };
         jobs::update(conn, &mut running, &[]).await.unwrap();
         let active = Filter {
-            statuses: vec![Status::Queued, Status::Running],
+            statuses: vec![
+                rules_of_jobs::Status::Queued,
+                rules_of_jobs::Status::Running,
+            ],
             ..Filter::default()
         };
         assert_eq!(list(conn, active).await, newest);
         let completed = Filter {
-            statuses: vec![Status::Completed],
+            statuses: vec![rules_of_jobs::Status::Completed],
             ..Filter::default()
         };
         assert_eq!(list(conn, completed).await, [done.id]);

@@ -282,7 +282,19 @@ mod tests {
 
     #[test]
     fn a_shell_gets_the_job_and_the_secret_from_its_own_variable() {
-        insta::assert_snapshot!(cli(&submission(), "http://localhost:8080"), @"");
+        let cli = cli(&submission(), "http://localhost:8080");
+        let expected = [
+            r"JUNGLE_GRID_API=http://localhost:8080 jungle submit \",
+            r"  --name 'it'\''s' \",
+            r"  --workload fine-tuning \",
+            r"  --image host \",
+            r"  --optimize-for cost \",
+            r"  --command /bin/sh \",
+            r"  --arg -c \",
+            r"  --arg 'echo $HOME | cat'",
+            "# The client has no flags for: environment, timeout_seconds. Use curl where they matter.",
+        ];
+        assert_eq!(cli.lines().collect::<Vec<_>>(), expected);
         let curl = curl(&submission(), "http://localhost:8080");
         assert!(curl.contains(r#""HF_TOKEN": "'"${HF_TOKEN}"'""#), "{curl}");
         assert!(curl.contains(r#""name": "it'\''s""#), "{curl}");
