@@ -33,7 +33,7 @@ fn one(session: &Session) -> Markup {
         div.app-row hx-ignore {
             span.mark aria-hidden="true" { (words::fit(&session.mark, 8)) }
             div {
-                div.row.gap-s { a.strong href=(super::path(session.id)) { (words::fit(&session.template_name, 40)) } span.push { (words::badge(session.status)) } }
+                div.row.gap-s { a.strong href=(super::path(session.id)) { (words::fit(&session.template_name, 40)) } (words::badge(session.status)) }
                 p.small.mute { (doing(session)) }
                 @if let Some((had, of)) = received {
                     progress aria-label="Received" value=(had.min(of) / 1_000_000) max=(of / 1_000_000) {}

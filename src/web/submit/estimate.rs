@@ -333,7 +333,7 @@ fn plan(estimate: &Estimate) -> Markup {
     );
     // Labels of narrow parts would run into each other.
     let queue_shows = wait * 6 > whole;
-    let run_at = if wait * 2 > whole { at(0) } else { at(wait) };
+    let run_at = if wait * 8 > whole { at(0) } else { at(wait) };
     html! {
         svg.chart.plan height="66" role="img" aria-labelledby="plan-t" {
             title #plan-t { (title) }

@@ -214,7 +214,10 @@ async fn an_image_that_the_machine_does_not_have() {
     assert_eq!((end.charged, end.spent), (0, 0));
     let session = stage.session(&id).await;
     let advice = session["end"]["advice"].as_str().unwrap();
-    assert!(advice.starts_with("Either the registry of"), "{advice}");
+    assert!(
+        advice.starts_with("Either its registry does not answer"),
+        "{advice}"
+    );
     let job = session["job_id"].as_str().unwrap();
     let job = stage.get(&format!("/v1/jobs/{job}")).await;
     assert_eq!(job["failure"]["code"], "IMAGE_UNAVAILABLE");
