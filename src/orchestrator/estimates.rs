@@ -262,18 +262,7 @@ pub(super) fn reply(
         constraints_relaxed_applied: !quote.relaxed.is_empty(),
         constraints_relaxed: quote.relaxed,
         classification: classification(spec),
-        routing: wire::Route {
-            route_status: if found.can_submit() {
-                "routed"
-            } else {
-                "blocked"
-            }
-            .into(),
-            selected_accelerator: Some(gpu.unwrap_or_else(|| "cpu".into())),
-            selected_route_source: offer.map(|_| "live".into()),
-            selection_reason: offer
-                .map(|offer| format!("{} fits and is the cheapest that does.", offer.node)),
-        },
+        routing: route(found, gpu),
         capacity: wire::Capacity {
             live_capacity_available: free_now,
             live_candidate_count: candidates,
@@ -281,25 +270,44 @@ pub(super) fn reply(
             managed_profile_count: 0,
             estimate_source: "live".into(),
         },
-        capacity_status: wire::CapacityStatus {
-            availability: match (found.can_submit(), free_now) {
-                (true, true) => "available",
-                (true, false) => "limited",
-                (false, _) => "unavailable",
-            }
-            .into(),
-            immediate_capacity_confirmed: free_now && found.wait.low == 0,
-            message: match (found.can_submit(), free_now) {
-                (true, true) => "A slot is free: it would start at once.",
-                (true, false) => "Every slot that fits is taken or spoken for: it would wait.",
-                (false, _) => "It cannot run here, so it cannot start.",
-            }
-            .into(),
-        },
+        capacity_status: now_or_later(found, free_now),
         screening: screening(&found.checks, blocked),
         time_limit_seconds: spec.time_limit_seconds,
         quoted_at: now,
         expires_at: now + VALID_FOR,
+    }
+}
+
+fn route(found: &Estimate, gpu: Option<String>) -> wire::Route {
+    let offer = found.placement.as_ref().map(|placed| &placed.offer);
+    wire::Route {
+        route_status: if found.can_submit() {
+            "routed"
+        } else {
+            "blocked"
+        }
+        .into(),
+        selected_accelerator: Some(gpu.unwrap_or_else(|| "cpu".into())),
+        selected_route_source: offer.map(|_| "live".into()),
+        selection_reason: offer
+            .map(|offer| format!("{} fits and is the cheapest that does.", offer.node)),
+    }
+}
+
+/// Whether it would start now; whether it can run at all, the screening says.
+fn now_or_later(found: &Estimate, free_now: bool) -> wire::CapacityStatus {
+    let (availability, message) = match (found.can_submit(), free_now) {
+        (true, true) => ("available", "A slot is free: it would start at once."),
+        (true, false) => (
+            "limited",
+            "Every slot that fits is taken or spoken for: it would wait.",
+        ),
+        (false, _) => ("unavailable", "It cannot run here, so it cannot start."),
+    };
+    wire::CapacityStatus {
+        availability: availability.into(),
+        immediate_capacity_confirmed: free_now && found.wait.low == 0,
+        message: message.into(),
     }
 }
 

@@ -237,8 +237,8 @@ fn past(estimate: &Estimate) -> Markup {
             details.small {
                 summary { (past.message) }
                 p.mute {
-                    (confidence(estimate.runtime_confidence)) " of the runtime, "
-                    (confidence(estimate.queue_wait_confidence).to_lowercase()) " of the wait."
+                    (confidence(estimate.runtime_confidence)) " in the runtime, "
+                    (confidence(estimate.queue_wait_confidence).to_lowercase()) " in the wait."
                     @if past.of > 0 {
                         " Of " (past.of) " the runtime held " (past.runtime_held) ", the wait "
                         (past.queue_wait_held) ", the cost " (past.cost_held) " times."
