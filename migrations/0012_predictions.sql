@@ -37,7 +37,7 @@ CREATE TABLE predictions (
 );
 CREATE INDEX predictions_by_likeness ON predictions (workspace, likeness, counts, completed_at);
 CREATE INDEX predictions_by_own_kind ON predictions (workspace, kind, counts, completed_at);
-CREATE INDEX predictions_by_kind ON predictions (kind, counts, completed_at, workspace, runtime_ms);
+CREATE INDEX predictions_by_kind ON predictions (kind, counts, completed_at);
 CREATE INDEX predictions_by_pool ON predictions (pool, started, completed_at);
 CREATE INDEX predictions_judged ON predictions (workspace, judged, completed_at);
 CREATE INDEX predictions_judged_all ON predictions (judged, completed_at);
