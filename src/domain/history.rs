@@ -158,6 +158,11 @@ pub fn runtime(spec: &JobSpec, history: &History) -> Runtime {
             "From {count} {kind} jobs of yours with other commands, the last on {}.",
             day(last)
         );
+        // Another command may do quite another thing.
+        let range = Range {
+            low: range.low / 4,
+            high: range.high.saturating_mul(4),
+        };
         Some((
             Basis::OwnKind,
             count,
