@@ -1,10 +1,12 @@
 //! Files that jobs leave: contract section 3.11.
+use super::openapi::Time;
 use crate::domain::id::{ArtifactId, JobId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Artifact {
     pub artifact_id: ArtifactId,
     pub id: ArtifactId,
@@ -25,16 +27,20 @@ pub struct Artifact {
     pub status: String,
     pub ready: bool,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub created_at: OffsetDateTime,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub uploaded_at: OffsetDateTime,
     /// It is deleted then.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
 }
 
 /// What one job has left.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ArtifactsOfJob")]
 pub struct OfJob {
     pub job_id: JobId,
     pub artifacts: Vec<Artifact>,
@@ -49,7 +55,8 @@ pub struct OfJob {
     pub missing_artifacts: Vec<String>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ArtifactFilter")]
 pub struct Filter {
     /// 1 to 100; 20 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +73,8 @@ pub struct Filter {
 }
 
 /// Of all jobs of the workspace, newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ArtifactList")]
 pub struct List {
     pub artifacts: Vec<Listed>,
     pub limit: i64,
@@ -77,7 +85,8 @@ pub struct List {
     pub quota_bytes: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ListedArtifact")]
 pub struct Listed {
     #[serde(flatten)]
     pub artifact: Artifact,
@@ -85,7 +94,8 @@ pub struct Listed {
 }
 
 /// Where a file can be fetched for a while, by anyone who has the address.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ArtifactDownload")]
 pub struct Download {
     pub artifact: Artifact,
     pub artifact_id: ArtifactId,
@@ -96,6 +106,7 @@ pub struct Download {
     /// The same, for clients that ask so.
     pub download_url: String,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
     pub ready: bool,
     pub mime_type: String,
@@ -103,7 +114,8 @@ pub struct Download {
 }
 
 /// What can be shown of a file without fetching it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ArtifactPreview")]
 pub struct Preview {
     pub artifact_id: ArtifactId,
     pub kind: PreviewKind,
@@ -122,8 +134,9 @@ pub struct Preview {
     pub message: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ArtifactPreviewKind")]
 pub enum PreviewKind {
     Text,
     Json,
@@ -132,19 +145,22 @@ pub enum PreviewKind {
     None,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "ArtifactSelection")]
 pub struct Selection {
     /// 1 to 1000 artifacts of this workspace, in the order in which they are packed.
     pub ids: Vec<String>,
 }
 
 /// Where a selection can be fetched as one ZIP archive for a while.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ArtifactArchive")]
 pub struct Archive {
     /// Absolute; needs no header. A secret.
     pub url: String,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
     pub filename: String,
     pub files: i64,

@@ -3,11 +3,13 @@ use super::jobs::Content;
 use crate::domain::id::JobId;
 use crate::domain::job::Status;
 use crate::domain::money::Usd;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which jobs to cancel: these, or the first hundred that a filter finds.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "BulkCancellation")]
 pub struct Cancellation {
     /// 1 to 100; not together with `filter`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -25,8 +27,9 @@ pub struct Cancellation {
 }
 
 /// As in the list of jobs.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "BulkFilter")]
 pub struct Filter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
@@ -42,7 +45,8 @@ pub struct Filter {
     pub created_before: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BulkCancelled")]
 pub struct Cancelled {
     pub dry_run: bool,
     /// What becomes of each, in the order in which they were named or found.
@@ -59,7 +63,8 @@ pub struct Cancelled {
     pub has_more: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BulkOutcome")]
 pub struct Outcome {
     /// As it was asked for.
     pub job_id: String,
@@ -78,8 +83,9 @@ pub struct Outcome {
 }
 
 /// What became of one job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "BulkDone")]
 pub enum Done {
     /// It would be cancelled if this were no dry run.
     WouldCancel,
@@ -104,7 +110,8 @@ impl Done {
 
 /// What a job was submitted with. It can be submitted again once each placeholder
 /// (`${NAME}`) has its secret.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "JobSubmission")]
 pub struct Submission {
     pub job_id: JobId,
     pub content: Content,

@@ -1,10 +1,12 @@
 //! Who is told of a job's end, and how that goes. Not in the public contract.
+use super::openapi::Time;
 use crate::domain::id::{JobId, MessageId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::serde::rfc3339;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Callback {
     pub job_id: JobId,
     /// Without user, query and fragment, which may be secret.
@@ -20,6 +22,7 @@ pub struct Callback {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub next_attempt_at: Option<OffsetDateTime>,
     /// When it was delivered or given up.
     #[serde(
@@ -27,11 +30,13 @@ pub struct Callback {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub ended_at: Option<OffsetDateTime>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "CallbackState")]
 pub enum State {
     /// The job has not ended.
     Armed,
@@ -44,11 +49,13 @@ pub enum State {
     Gone,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CallbackAttempt")]
 pub struct Attempt {
     /// Counts from 1.
     pub number: i64,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub at: OffsetDateTime,
     pub duration_ms: i64,
     /// The HTTP status, if there was an answer.
@@ -63,7 +70,8 @@ pub struct Attempt {
 }
 
 /// What the workspace's callbacks are signed with (Standard Webhooks).
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CallbackSecret")]
 pub struct Secret {
     /// `whsec_` and base64 of the key.
     pub secret: String,

@@ -1,4 +1,6 @@
 //! Files that people bring for their jobs: contract section 3.12.
+use super::openapi::Time;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -7,7 +9,7 @@ use time::serde::rfc3339;
 use crate::domain::file::Kind;
 use crate::domain::id::InputId;
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NewInput {
     /// 1 to 255 bytes, no folder.
@@ -21,13 +23,15 @@ pub struct NewInput {
 }
 
 /// A place to upload one file to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InputSlot")]
 pub struct Slot {
     pub upload: Upload,
 }
 
 /// `upload_url` and `token` are secrets: who has them can write the file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InputUpload")]
 pub struct Upload {
     pub input_id: InputId,
     pub filename: String,
@@ -38,6 +42,7 @@ pub struct Upload {
     pub token: String,
     /// Until when it takes them.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
     /// Absolute, on the API's own origin; to be called with the caller's credential.
     pub complete_url: String,
@@ -48,8 +53,9 @@ pub struct Upload {
 }
 
 /// All of it may be left out.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "InputCompletion")]
 pub struct Completion {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
@@ -58,7 +64,8 @@ pub struct Completion {
     pub size_bytes: Option<Value>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InputFilter")]
 pub struct Filter {
     /// 1 to 100; 20 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +81,8 @@ pub struct Filter {
     pub kind: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InputList")]
 pub struct List {
     pub inputs: Vec<Input>,
     pub limit: i64,
@@ -85,7 +93,7 @@ pub struct List {
     pub quota_bytes: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Input {
     pub input_id: InputId,
     pub id: InputId,
@@ -102,14 +110,17 @@ pub struct Input {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub created_at: OffsetDateTime,
     #[serde(
         with = "rfc3339::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(with = "Option<Time>")]
     pub uploaded_at: Option<OffsetDateTime>,
     /// It is deleted then, unless a job that has not ended needs it.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
     pub expires_at: OffsetDateTime,
 }

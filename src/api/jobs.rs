@@ -1,6 +1,8 @@
 //! Jobs: contract sections 3.1 to 3.7 and 3.10.
 use super::openapi::Time;
+use crate::domain::calibration::Calibration;
 use crate::domain::estimate::Confidence;
+use crate::domain::history::Basis;
 use crate::domain::id::{AppSessionId, EstimateId, JobId};
 use crate::domain::job::{Phase, Status};
 use crate::domain::money::Usd;
@@ -29,7 +31,14 @@ pub struct Estimate {
     pub estimated_cost_usd: Option<Usd>,
     pub estimated_cost_min_usd: Usd,
     pub estimated_cost_max_usd: Usd,
+    /// Where it would most probably run; what it is billed at.
     pub estimated_hourly_rate_usd: Usd,
+    /// The cheapest of the machines that would do.
+    #[serde(default)]
+    pub estimated_hourly_rate_min_usd: Usd,
+    /// The dearest.
+    #[serde(default)]
+    pub estimated_hourly_rate_max_usd: Usd,
     /// Set aside at submission, and the most that the job can cost.
     pub hold_usd: Usd,
     pub estimated_runtime_min_minutes: f64,
@@ -37,11 +46,26 @@ pub struct Estimate {
     pub estimated_runtime_min_seconds: i64,
     pub estimated_runtime_max_seconds: i64,
     pub runtime_basis: String,
+    #[serde(default)]
+    pub runtime_basis_kind: Basis,
+    /// Jobs that the runtime is based on.
+    #[serde(default)]
+    pub runtime_sample_count: u32,
+    #[serde(default)]
+    pub runtime_confidence: Confidence,
     pub estimated_queue_wait_min_minutes: f64,
     pub estimated_queue_wait_max_minutes: f64,
     pub estimated_queue_wait_min_seconds: i64,
     pub estimated_queue_wait_max_seconds: i64,
     pub queue_wait_basis: String,
+    /// Past waits that it is based on, besides a dry run of the queue.
+    #[serde(default)]
+    pub queue_wait_sample_count: u32,
+    #[serde(default)]
+    pub queue_wait_confidence: Confidence,
+    /// How often past ranges held.
+    #[serde(default)]
+    pub calibration: Calibration,
     #[serde(with = "rfc3339")]
     #[schemars(with = "Time")]
     pub estimated_start_at_min: OffsetDateTime,
@@ -49,6 +73,7 @@ pub struct Estimate {
     #[schemars(with = "Time")]
     pub estimated_start_at_max: OffsetDateTime,
     pub rate_basis: String,
+    /// Of the less sure of runtime and wait.
     pub confidence: Confidence,
     pub candidate_count: u32,
     pub explanation: String,
@@ -121,6 +146,10 @@ pub struct CapacityStatus {
     /// `available`, `limited`, `unavailable` or `unknown`.
     pub availability: String,
     pub immediate_capacity_confirmed: bool,
+    /// Whether it would start now, in a sentence. Whether it can run at all, the
+    /// screening says.
+    #[serde(default)]
+    pub message: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -372,7 +401,7 @@ pub struct ArtifactContract {
 }
 
 /// A file that a job was given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InputFile {
     pub input_id: String,
     pub filename: String,

@@ -12,6 +12,7 @@ pub mod bulk;
 pub mod callbacks;
 pub mod content;
 pub mod drafts;
+pub mod gpus;
 pub mod inputs;
 pub mod jobs;
 pub mod keys;
@@ -287,6 +288,9 @@ endpoints! {
     /// Makes an address from which several files can be fetched as one archive.
     ZipArtifacts = POST "/v1/artifacts/zip" READ, 200
         [path: (), query: (), body: artifacts::Selection] -> artifacts::Archive;
+    /// GPU families with their memory, class and dated prices.
+    GetGpuCatalogue = GET "/v1/gpu-catalogue" ANY, 200
+        [path: (), query: (), body: ()] -> gpus::Catalogue;
 }
 
 /// Declares what answers in another way than with one JSON object: streams, files.

@@ -1,5 +1,6 @@
 //! Names of files that people bring and that jobs leave.
 use super::text::is_invisible_order;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -123,8 +124,9 @@ impl fmt::Display for ArtifactName {
 }
 
 /// What a file is brought for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "InputKind")]
 pub enum Kind {
     /// Data, below `/workspace/inputs`.
     Input,

@@ -2,7 +2,7 @@
 //! money and its run commit together or not at all.
 use super::apps::follow::{self, Along};
 use super::files::collect::Collected;
-use super::{Change, Error, State, callbacks};
+use super::{Change, Error, State, callbacks, predictions};
 use crate::clock::micros;
 use crate::domain::app::EndCode;
 use crate::domain::estimate::said as lasting;
@@ -544,6 +544,9 @@ where
     }
     if job.state.ended() && !had_ended {
         callbacks::queue(conn, &job, now).await?;
+    }
+    if job.state.ended() {
+        predictions::resolve(conn, &job).await?;
     }
     if let Some(session) = session {
         follow::follow(conn, &job, session, done.app, now).await?;

@@ -8,12 +8,14 @@ mod drafts;
 mod error;
 mod estimates;
 mod files;
+pub mod gpus;
 mod hub;
 mod jobs;
 mod keys;
 mod lifecycle;
 mod openapi;
 mod overview;
+mod predictions;
 mod route;
 mod seal;
 pub mod workers;
@@ -24,6 +26,7 @@ pub use files::Files;
 pub use hub::{Change, Hub};
 
 use crate::clock::Clock;
+use crate::domain::gpu::Catalogue;
 use crate::domain::id::{AppSessionId, Id, JobId};
 use crate::domain::logs::Limits;
 use crate::domain::money::Usd;
@@ -53,6 +56,8 @@ pub struct Config {
     pub welcome_credit: Usd,
     /// What an hour on the local node costs.
     pub hourly_rate: Usd,
+    /// GPUs as the market has them.
+    pub gpus: Arc<Catalogue>,
     /// Jobs that run at once on the local node.
     pub slots: u32,
     /// Whether images other than `host` are accepted and ignored there.
@@ -220,6 +225,7 @@ pub fn router(state: State) -> Router {
         .merge(apps::routes())
         .merge(keys::routes())
         .merge(openapi::routes())
-        .merge(files::routes());
+        .merge(files::routes())
+        .merge(gpus::routes());
     route::closed(routes).with_state(state)
 }

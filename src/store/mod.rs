@@ -16,6 +16,7 @@ pub mod inputs;
 pub mod jobs;
 pub mod ledger;
 pub mod mails;
+pub mod predictions;
 pub mod sessions;
 pub mod throttles;
 mod triggers;

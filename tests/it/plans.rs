@@ -5,7 +5,7 @@ use junglegrid::domain::spec::WorkloadType;
 use junglegrid::store::callbacks;
 use junglegrid::store::jobs::listing::{Filter, Place, Sort};
 use junglegrid::store::jobs::{self, days, events, logs, queries, texts};
-use junglegrid::store::{Store, sessions};
+use junglegrid::store::{Store, predictions, sessions};
 use junglegrid::store::{apps, artifacts, inputs};
 use sqlx::Row as _;
 
@@ -103,6 +103,32 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
             "the next callback",
             callbacks::NEXT_DUE,
             "callback_outbox_due ",
+        ),
+        (
+            "like jobs of one's own",
+            predictions::OWN,
+            "predictions_by_likeness ",
+        ),
+        (
+            "jobs of one's own of a kind",
+            predictions::OWN_KIND,
+            "predictions_by_own_kind ",
+        ),
+        (
+            "jobs of others",
+            predictions::OTHERS,
+            "predictions_by_kind ",
+        ),
+        ("recent waits", predictions::WAITS, "predictions_by_pool "),
+        (
+            "how past ranges held",
+            predictions::JUDGED,
+            "predictions_judged ",
+        ),
+        (
+            "how everyone's ranges held",
+            predictions::JUDGED_ALL,
+            "predictions_judged_all ",
         ),
     ] {
         let steps = plan(api.state.store(), statement).await;

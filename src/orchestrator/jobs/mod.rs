@@ -57,6 +57,7 @@ async fn submit(cx: Cx, call: Call<SubmitJob>) -> Result<wire::Submitted, Error>
             once,
             draft: None,
             rate: None,
+            acknowledged: None,
             unestimated: false,
             app: None,
             callback: super::callbacks::read(&call.body, &cx.config().callback_allow),

@@ -2,12 +2,14 @@
 use super::super::apps::launch::{self, App};
 use super::super::callbacks::{self, Callback};
 use super::super::files::given;
+use super::super::predictions::{self, Forecast};
 use super::super::{Caller, Change, Error, State, estimates, lifecycle};
 use crate::api::jobs as wire;
 use crate::domain::estimate::{self, Quote, Range};
 use crate::domain::id::{DraftId, JobId};
 use crate::domain::job::{Event, State as JobState};
 use crate::domain::ledger;
+use crate::domain::likeness;
 use crate::domain::money::Usd;
 use crate::domain::routing::Check;
 use crate::domain::spec::JobSpec;
@@ -27,6 +29,8 @@ pub(in crate::orchestrator) struct Order {
     pub(in crate::orchestrator) draft: Option<(DraftId, i64)>,
     /// The rate that was acknowledged; what is asked now if none was.
     pub(in crate::orchestrator) rate: Option<Usd>,
+    /// The estimate that was acknowledged: it holds, whatever one would be now.
+    pub(in crate::orchestrator) acknowledged: Option<wire::Estimate>,
     /// Whether it was accepted that nobody knows when it can start.
     pub(in crate::orchestrator) unestimated: bool,
     /// The app that it runs, screened and quoted already.
@@ -77,7 +81,7 @@ pub(in crate::orchestrator) async fn submit(
     let mut conn = state.store().read().await?;
     given::look_up(&mut conn, caller.workspace, &mut order.spec.files).await?;
     drop(conn);
-    let quote = quote(state, caller, &order).await?;
+    let (quote, forecast) = quote(state, caller, &order).await?;
     let now = state.now();
     let rate = order.rate.unwrap_or_else(|| asked(state));
     let once = order.once.clone();
@@ -97,7 +101,7 @@ pub(in crate::orchestrator) async fn submit(
         .store()
         .write(move |conn| {
             Box::pin(async move {
-                let reply = admit(conn, &mut job, &order, callback, now).await?;
+                let reply = admit(conn, &mut job, (&order, forecast), callback, now).await?;
                 Ok::<_, Halt>((job, reply))
             })
         })
@@ -147,20 +151,33 @@ pub(in crate::orchestrator) async fn submit(
 }
 
 /// What is promised of a job that can run here.
-async fn quote(state: &State, caller: &Caller, order: &Order) -> Result<Quote, Error> {
+async fn quote(
+    state: &State,
+    caller: &Caller,
+    order: &Order,
+) -> Result<(Quote, Option<Forecast>), Error> {
     if let Some(app) = &order.app {
-        return Ok(app.quote.clone());
+        // How long people keep an app says nothing about the next.
+        return Ok((app.quote.clone(), None));
     }
     match estimates::snapshot(state, caller.workspace, &order.spec).await {
-        Ok(snapshot) => {
+        Ok((snapshot, _)) => {
             let found = estimate::estimate(&order.spec, &snapshot);
             if !found.can_submit() {
                 return Err(refusal(&found.checks));
             }
-            Ok(found.quote())
+            let mut quote = found.quote();
+            let forecast = match &order.acknowledged {
+                Some(seen) => predictions::acknowledged(seen, &mut quote),
+                None => Forecast::of(&found),
+            };
+            Ok((quote, Some(forecast)))
         }
         // The scheduler rejects it later if it can never run.
-        Err(Error::Unavailable(_)) if order.unestimated => Ok(unknown(&order.spec, asked(state))),
+        Err(Error::Unavailable(_)) if order.unestimated => Ok((
+            unknown(&order.spec, asked(state)),
+            Some(Forecast::default()),
+        )),
         Err(error) => Err(error),
     }
 }
@@ -256,7 +273,7 @@ fn new_job(
         id,
         workspace: caller.workspace,
         account: caller.account,
-        likeness: estimates::likeness(&order.spec),
+        likeness: likeness::likeness(&order.spec),
         spec: order.spec.clone(),
         state: JobState::Pending,
         phase_since: now,
@@ -287,7 +304,7 @@ fn new_job(
 async fn admit(
     conn: &mut Conn,
     job: &mut Job,
-    order: &Order,
+    (order, forecast): (&Order, Option<Forecast>),
     callback: Option<store::callbacks::Ordered>,
     now: OffsetDateTime,
 ) -> Result<wire::Submitted, Halt> {
@@ -335,6 +352,9 @@ async fn admit(
     }
     if let Some(callback) = &callback {
         store::callbacks::insert(conn, callback, now).await?;
+    }
+    if let Some(forecast) = forecast {
+        predictions::write(conn, job, forecast).await?;
     }
     if let Some(app) = &order.app
         && let Some(running) = launch::create(conn, job, app).await?
