@@ -1,5 +1,7 @@
 //! Jobs: contract sections 3.1 to 3.7 and 3.10.
+use crate::domain::calibration::Calibration;
 use crate::domain::estimate::Confidence;
+use crate::domain::history::Basis;
 use crate::domain::id::{AppSessionId, EstimateId, JobId};
 use crate::domain::job::{Phase, Status};
 use crate::domain::money::Usd;
@@ -27,7 +29,14 @@ pub struct Estimate {
     pub estimated_cost_usd: Option<Usd>,
     pub estimated_cost_min_usd: Usd,
     pub estimated_cost_max_usd: Usd,
+    /// Where it would most probably run; what it is billed at.
     pub estimated_hourly_rate_usd: Usd,
+    /// The cheapest of the machines that would do.
+    #[serde(default)]
+    pub estimated_hourly_rate_min_usd: Usd,
+    /// The dearest.
+    #[serde(default)]
+    pub estimated_hourly_rate_max_usd: Usd,
     /// Set aside at submission, and the most that the job can cost.
     pub hold_usd: Usd,
     pub estimated_runtime_min_minutes: f64,
@@ -35,16 +44,32 @@ pub struct Estimate {
     pub estimated_runtime_min_seconds: i64,
     pub estimated_runtime_max_seconds: i64,
     pub runtime_basis: String,
+    #[serde(default)]
+    pub runtime_basis_kind: Basis,
+    /// Jobs that the runtime is based on.
+    #[serde(default)]
+    pub runtime_sample_count: u32,
+    #[serde(default)]
+    pub runtime_confidence: Confidence,
     pub estimated_queue_wait_min_minutes: f64,
     pub estimated_queue_wait_max_minutes: f64,
     pub estimated_queue_wait_min_seconds: i64,
     pub estimated_queue_wait_max_seconds: i64,
     pub queue_wait_basis: String,
+    /// Past waits that it is based on, besides a dry run of the queue.
+    #[serde(default)]
+    pub queue_wait_sample_count: u32,
+    #[serde(default)]
+    pub queue_wait_confidence: Confidence,
+    /// How often past ranges held.
+    #[serde(default)]
+    pub calibration: Calibration,
     #[serde(with = "rfc3339")]
     pub estimated_start_at_min: OffsetDateTime,
     #[serde(with = "rfc3339")]
     pub estimated_start_at_max: OffsetDateTime,
     pub rate_basis: String,
+    /// Of the less sure of runtime and wait.
     pub confidence: Confidence,
     pub candidate_count: u32,
     pub explanation: String,
@@ -114,6 +139,10 @@ pub struct CapacityStatus {
     /// `available`, `limited`, `unavailable` or `unknown`.
     pub availability: String,
     pub immediate_capacity_confirmed: bool,
+    /// Whether it would start now, in a sentence. Whether it can run at all, the
+    /// screening says.
+    #[serde(default)]
+    pub message: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

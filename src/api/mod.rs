@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod apps;
 pub mod drafts;
+pub mod gpus;
 pub mod jobs;
 pub mod keys;
 pub mod logs;
@@ -228,6 +229,9 @@ endpoints! {
     /// Launches of all workspaces that have not ended, stuck ones first.
     GetBoard = GET "/v1/operator/app-sessions" Access::Operator, 200
         [path: (), query: (), body: ()] -> apps::Board;
+    /// GPU families with their memory, class and dated prices.
+    GetGpuCatalogue = GET "/v1/gpu-catalogue" ANY, 200
+        [path: (), query: (), body: ()] -> gpus::Catalogue;
 }
 
 /// Declares what answers in another way than with one JSON object: streams, files.

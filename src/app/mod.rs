@@ -13,7 +13,7 @@ use crate::egress::{self, mail::Postbox};
 use crate::engine::host::{Config as HostConfig, HostEngine};
 use crate::engine::{Engine, Network};
 use crate::orchestrator::apps::Catalogue;
-use crate::orchestrator::{self, Config, State, workers};
+use crate::orchestrator::{self, Config, State, gpus, workers};
 use crate::proxy::{self, Proxy};
 use crate::settings::{self, HostImages, HostNetwork, Settings};
 use crate::store::Store;
@@ -158,7 +158,8 @@ async fn build(
     let store = Store::open(settings.database.expose_secret())
         .await
         .context("cannot open the database")?;
-    let config = config(settings, key.expose());
+    let mut config = config(settings, key.expose());
+    config.gpus = Arc::new(gpus(data)?);
     let engine = engine(settings, &config.instance).await?;
     let postbox = postbox(settings, data)?;
     let state = State::new(
@@ -193,6 +194,14 @@ fn catalogue(data: &Path) -> anyhow::Result<Catalogue> {
     Catalogue::load(Some(&data.join("templates"))).map_err(|flaws| {
         let flaws: Vec<String> = flaws.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("these templates are not right:\n  {}", flaws.join("\n  "))
+    })
+}
+
+/// The GPUs that come with the program, and what the operator knows better.
+fn gpus(data: &Path) -> anyhow::Result<crate::domain::gpu::Catalogue> {
+    gpus::load(Some(&data.join("gpu-catalogue.toml"))).map_err(|flaws| {
+        let flaws: Vec<String> = flaws.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the GPU catalogue is not right:\n  {}", flaws.join("\n  "))
     })
 }
 
@@ -253,6 +262,7 @@ fn config(settings: &Settings, key: &[u8; 32]) -> Config {
             .unwrap_or_else(|_| settings.data.join("volumes")),
         welcome_credit: Usd::from_micros(settings.welcome_credit),
         hourly_rate: Usd::from_micros(settings.hourly_rate),
+        gpus: Arc::default(),
         slots: settings.host_slots,
         ignore_images: settings.host_images == HostImages::Any,
         network: match settings.host_network {

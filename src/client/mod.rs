@@ -89,6 +89,7 @@ calls! {
     acknowledge_draft(id: DraftId, body: &api::drafts::Acknowledgement) => AcknowledgeDraft((id,), &(), Some(body));
     submit_draft(id: DraftId) => SubmitDraft((id,), &(), None);
     nodes() => ListNodes((), &(), None);
+    gpu_catalogue() => GetGpuCatalogue((), &(), None);
     overview() => GetOverview((), &(), None);
     balance() => GetBalance((), &(), None);
     templates() => ListTemplates((), &(), None);

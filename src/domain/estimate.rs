@@ -1,11 +1,11 @@
 //! What a job would cost and when it would start: pure functions over a
 //! snapshot of the grid.
+use super::history::{self, Basis};
 use super::money::Usd;
-use super::routing::{Check, Placement, Relaxed, Snapshot, place, screen};
+use super::routing::{Check, Placement, Relaxed, Snapshot, screen};
 use super::spec::JobSpec;
+use super::wait;
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use time::OffsetDateTime;
 
 /// Seconds: at best, at worst.
@@ -16,12 +16,29 @@ pub struct Range {
 }
 
 /// How sure the figures are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
+    #[default]
     Low,
     Medium,
     High,
+}
+
+impl Confidence {
+    #[must_use]
+    pub fn at_most(self, other: Self) -> Self {
+        self.min(other)
+    }
+
+    /// One step less sure.
+    #[must_use]
+    pub const fn less(self) -> Self {
+        match self {
+            Self::High => Self::Medium,
+            Self::Medium | Self::Low => Self::Low,
+        }
+    }
 }
 
 /// What a job would get.
@@ -32,8 +49,15 @@ pub struct Estimate {
     pub checks: Vec<Check>,
     pub runtime: Range,
     pub runtime_basis: String,
+    pub basis: Basis,
+    /// Jobs that the runtime is based on.
+    pub samples: usize,
+    pub runtime_confidence: Confidence,
     pub wait: Range,
     pub wait_basis: String,
+    pub wait_samples: usize,
+    pub wait_confidence: Confidence,
+    /// Of the less sure of the two.
     pub confidence: Confidence,
 }
 
@@ -66,11 +90,18 @@ pub struct Quote {
 impl Estimate {
     #[must_use]
     pub fn cost(&self) -> (Usd, Usd) {
-        let rate = self.rate();
+        let (low, high) = self.rates();
         (
-            rate.at_most_for_seconds(self.runtime.low),
-            rate.at_most_for_seconds(self.runtime.high),
+            low.at_most_for_seconds(self.runtime.low),
+            high.at_most_for_seconds(self.runtime.high),
         )
+    }
+
+    /// What the machines that would do cost per hour: the cheapest, the dearest.
+    #[must_use]
+    pub fn rates(&self) -> (Usd, Usd) {
+        let zero = (Usd::ZERO, Usd::ZERO);
+        self.placement.as_ref().map_or(zero, |p| p.rates)
     }
 
     #[must_use]
@@ -98,135 +129,22 @@ impl Estimate {
 /// Everything at once.
 #[must_use]
 pub fn estimate(spec: &JobSpec, snapshot: &Snapshot) -> Estimate {
-    let placement = place(spec, snapshot);
-    let (runtime, runtime_basis, confidence) = runtime(spec, snapshot);
-    let (wait, wait_basis) = match &placement {
-        Some(found) => wait(found, snapshot),
-        None => (Range { low: 0, high: 0 }, String::new()),
-    };
+    let runtime = history::runtime(spec, &snapshot.history);
+    let start = wait::start(spec, snapshot);
     Estimate {
-        placement,
+        placement: start.placement,
         checks: screen(spec, snapshot),
-        runtime,
-        runtime_basis,
-        wait,
-        wait_basis,
-        confidence,
+        runtime: runtime.range,
+        runtime_basis: runtime.words,
+        basis: runtime.basis,
+        samples: runtime.samples,
+        runtime_confidence: runtime.confidence,
+        wait: start.wait,
+        wait_basis: start.words,
+        wait_samples: start.samples,
+        wait_confidence: start.confidence,
+        confidence: runtime.confidence.at_most(start.confidence),
     }
-}
-
-/// How long it would execute, from what jobs like it took. Never longer than the
-/// time limit, which stops it.
-#[must_use]
-pub fn runtime(spec: &JobSpec, snapshot: &Snapshot) -> (Range, String, Confidence) {
-    let limit = i64::from(spec.time_limit_seconds).max(1);
-    let from = |seconds: &[i64], whose: &str| {
-        let count = seconds.len();
-        let mut sorted = seconds.to_vec();
-        sorted.sort_unstable();
-        // Few samples say little about the edges, so widen what they say.
-        let (low, high, confidence) = match count {
-            0..=4 => (sorted[0] / 2, sorted[count - 1] * 2 + 5, Confidence::Low),
-            5..=19 => (sorted[count / 4], sorted[count - 1] + 1, Confidence::Medium),
-            _ => (
-                sorted[count / 4],
-                sorted[count * 9 / 10] + 1,
-                Confidence::High,
-            ),
-        };
-        let range = Range {
-            low: low.clamp(1, limit),
-            high: high.clamp(1, limit),
-        };
-        let jobs = if count == 1 { "job" } else { "jobs" };
-        (
-            range,
-            format!("Based on {count} finished {jobs} {whose}."),
-            confidence,
-        )
-    };
-    if !snapshot.own.is_empty() {
-        from(&snapshot.own, "of yours with this image and command")
-    } else if snapshot.everyone.len() >= 5 {
-        from(
-            &snapshot.everyone,
-            &format!("of type {} on this grid", spec.workload_type.name()),
-        )
-    } else {
-        (
-            Range {
-                low: 1,
-                high: limit,
-            },
-            format!(
-                "No job like this has finished here yet: from a moment to its time limit of {}.",
-                said(limit)
-            ),
-            Confidence::Low,
-        )
-    }
-}
-
-/// How long it would wait, from a dry run of the queue.
-fn wait(placement: &Placement, snapshot: &Snapshot) -> (Range, String) {
-    let slots: usize = snapshot
-        .offers
-        .iter()
-        .map(|o| usize::try_from(o.slots).unwrap_or(0))
-        .sum();
-    if placement.free_now && snapshot.ahead.is_empty() {
-        let free = placement.offer.free;
-        let machine = if free == 1 { "slot is" } else { "slots are" };
-        return (
-            Range { low: 0, high: 10 },
-            format!("{free} {machine} free right now."),
-        );
-    }
-    let pick = |pairs: &[(i64, i64)], high: bool| -> Vec<i64> {
-        pairs
-            .iter()
-            .map(|pair| if high { pair.1 } else { pair.0 })
-            .collect()
-    };
-    let low = dry_run(
-        slots,
-        &pick(&snapshot.running, false),
-        &pick(&snapshot.ahead, false),
-    );
-    let high = dry_run(
-        slots,
-        &pick(&snapshot.running, true),
-        &pick(&snapshot.ahead, true),
-    );
-    let (ahead, running) = (snapshot.ahead.len(), snapshot.running.len());
-    let basis = format!(
-        "{running} running on {slots} {}, {ahead} waiting in front.",
-        if slots == 1 { "slot" } else { "slots" }
-    );
-    (
-        Range {
-            low: step_down(low),
-            high: step_up(high + 10),
-        },
-        basis,
-    )
-}
-
-/// Seconds until the job behind `ahead` starts, when `slots` jobs run at once.
-fn dry_run(slots: usize, running: &[i64], ahead: &[i64]) -> i64 {
-    let mut free_at: BinaryHeap<Reverse<i64>> = running.iter().copied().map(Reverse).collect();
-    while free_at.len() < slots.max(1) {
-        free_at.push(Reverse(0));
-    }
-    while free_at.len() > slots.max(1) {
-        free_at.pop();
-    }
-    for seconds in ahead {
-        if let Some(Reverse(at)) = free_at.pop() {
-            free_at.push(Reverse(at.saturating_add(*seconds)));
-        }
-    }
-    free_at.pop().map_or(0, |Reverse(at)| at.max(0))
 }
 
 const STEPS: [i64; 14] = [
@@ -234,7 +152,7 @@ const STEPS: [i64; 14] = [
 ];
 
 /// A wait is never known to the second: the next human step below.
-fn step_down(seconds: i64) -> i64 {
+pub(super) fn step_down(seconds: i64) -> i64 {
     STEPS
         .into_iter()
         .rev()
@@ -243,7 +161,7 @@ fn step_down(seconds: i64) -> i64 {
 }
 
 /// The next human step above.
-fn step_up(seconds: i64) -> i64 {
+pub(super) fn step_up(seconds: i64) -> i64 {
     STEPS
         .into_iter()
         .find(|step| *step >= seconds)
@@ -272,13 +190,15 @@ pub fn time_of_day(at: OffsetDateTime) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::domain::routing::{Images, Offer};
+    use crate::domain::history::{History, Sample};
+    use crate::domain::routing::{Images, Offer, place};
     use crate::domain::spec::{RegionMode, Resources, Routing, WorkloadType};
+    use crate::domain::wait::{Running, Waiting};
     use proptest::prelude::*;
 
-    fn offer() -> Offer {
+    pub(in crate::domain) fn offer() -> Offer {
         Offer {
             node: "local".into(),
             gpu_family: None,
@@ -295,7 +215,7 @@ mod tests {
         }
     }
 
-    fn spec() -> JobSpec {
+    pub(in crate::domain) fn spec() -> JobSpec {
         JobSpec {
             name: "a".into(),
             workload_type: WorkloadType::Batch,
@@ -318,6 +238,21 @@ mod tests {
             offers: vec![offer()],
             longest_seconds: 86_400,
             ..Snapshot::default()
+        }
+    }
+
+    fn running(low: i64, high: i64) -> Running {
+        Running {
+            node: "local".into(),
+            left: Range { low, high },
+        }
+    }
+
+    fn waiting(low: i64, high: i64) -> Waiting {
+        Waiting {
+            spec: spec(),
+            runtime: Range { low, high },
+            after: 0,
         }
     }
 
@@ -373,8 +308,8 @@ mod tests {
     fn a_full_machine_means_waiting_for_the_first_slot() {
         let mut full = snapshot();
         full.offers[0].free = 0;
-        full.running = vec![(100, 500), (40, 3_000)];
-        full.ahead = vec![(20, 600)];
+        full.running = vec![running(100, 500), running(40, 3_000)];
+        full.ahead = vec![waiting(20, 600)];
         let found = estimate(&spec(), &full);
         // At best the slot that frees after 40 s serves the 20 s in front first.
         assert_eq!(
@@ -391,15 +326,16 @@ mod tests {
         #[test]
         fn ranges_are_in_order_and_within_the_limit(
             own in prop::collection::vec(0_i64..100_000, 0..60),
-            running in prop::collection::vec((0_i64..1_000, 0_i64..1_000), 0..6),
+            running_now in prop::collection::vec((0_i64..1_000, 0_i64..1_000), 0..6),
             ahead in prop::collection::vec((0_i64..1_000, 0_i64..1_000), 0..20),
             limit in 1_u32..86_400,
         ) {
             let ordered = |pairs: Vec<(i64, i64)>| pairs.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect::<Vec<_>>();
             let mut now = snapshot();
-            now.own = own;
-            now.running = ordered(running);
-            now.ahead = ordered(ahead);
+            let sample = |seconds| Sample { seconds, ended_at: OffsetDateTime::UNIX_EPOCH };
+            now.history = History { own: own.into_iter().map(sample).collect(), ..History::default() };
+            now.running = ordered(running_now).into_iter().map(|(a, b)| running(a, b)).collect();
+            now.ahead = ordered(ahead).into_iter().map(|(a, b)| waiting(a, b)).collect();
             now.offers[0].free = 0;
             let spec = JobSpec { time_limit_seconds: limit, ..spec() };
             let found = estimate(&spec, &now);

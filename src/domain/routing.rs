@@ -2,9 +2,13 @@
 //! way. The scheduler places jobs with the same [`place`] that the estimate uses,
 //! so that the two cannot disagree.
 use super::estimate::said;
+use super::gpu::{self, Catalogue, same_family};
+use super::history::History;
 use super::money::Usd;
 use super::spec::{HOST_IMAGE, JobSpec, RegionMode};
+use super::wait::{Running, Waiting};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One kind of place to run on, as it is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,14 +44,14 @@ pub enum Images {
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub offers: Vec<Offer>,
-    /// Expected seconds until each running job ends: at best, at worst.
-    pub running: Vec<(i64, i64)>,
-    /// Expected seconds of execution of each job that waits in front.
-    pub ahead: Vec<(i64, i64)>,
-    /// Seconds that finished jobs of the same workspace, image and command took.
-    pub own: Vec<i64>,
-    /// Seconds that finished jobs of everyone with the same type took.
-    pub everyone: Vec<i64>,
+    pub running: Vec<Running>,
+    /// Jobs that wait in front, in the order of their turn.
+    pub ahead: Vec<Waiting>,
+    /// What jobs like this one took.
+    pub history: History,
+    /// Seconds that jobs of this pool waited lately, if that may be told.
+    pub waits: Vec<i64>,
+    pub catalogue: Arc<Catalogue>,
     /// Most seconds that a job may ask for.
     pub longest_seconds: u32,
 }
@@ -113,6 +117,8 @@ pub struct Placement {
     pub relaxed: Vec<Relaxed>,
     /// Offers that satisfy everything hard.
     pub candidates: u32,
+    /// What the cheapest and the dearest of those cost per hour.
+    pub rates: (Usd, Usd),
     /// Whether a slot is free right now.
     pub free_now: bool,
 }
@@ -180,10 +186,35 @@ pub fn screen(spec: &JobSpec, snapshot: &Snapshot) -> Vec<Check> {
     if checks.iter().any(Check::is_blocked) {
         return checks;
     }
-    if let Some(blocked) = impossible(spec, offers) {
+    if let Some(mut blocked) = impossible(spec, offers) {
+        if blocked.code == "GPU_UNAVAILABLE"
+            && let Some(hint) = gpu::suggestion(spec, &snapshot.catalogue)
+        {
+            blocked.message = format!("{} {hint}", blocked.message);
+        }
         checks.push(blocked);
+    } else if let Some(tight) = tight(spec, snapshot) {
+        checks.push(tight);
     }
     checks
+}
+
+/// That the model probably does not fit the memory of any GPU that would do.
+fn tight(spec: &JobSpec, snapshot: &Snapshot) -> Option<Check> {
+    let needs = gpu::needs_gb(spec).filter(|_| spec.resources.needs_gpu())?;
+    let fit = snapshot.offers.iter().filter(|offer| fits_all(spec, offer));
+    let largest = fit
+        .map(|offer| offer.vram_gb * f64::from(spec.resources.gpu_count.unwrap_or(1).max(1)))
+        .fold(0.0, f64::max);
+    if largest <= 0.0 || largest >= needs {
+        return None;
+    }
+    let hint = gpu::suggestion(spec, &snapshot.catalogue).unwrap_or_default();
+    let message = format!(
+        "By rule of thumb this model needs {needs:.0} GB of GPU memory, and {largest:.0} GB are there. {hint}"
+    );
+    let message = message.trim_end().to_owned();
+    Some(Check::warning("GPU_MEMORY_TIGHT", "model_size_gb", message))
 }
 
 /// The first hard requirement that leaves no offer, taken in this order.
@@ -289,7 +320,7 @@ fn fits_gpu(spec: &JobSpec, offer: &Offer) -> bool {
             offer
                 .gpu_family
                 .as_ref()
-                .is_some_and(|f| f.eq_ignore_ascii_case(kind))
+                .is_some_and(|f| same_family(kind, f))
         })
 }
 
@@ -320,7 +351,7 @@ fn fits_avoid_list(spec: &JobSpec, offer: &Offer) -> bool {
             .routing
             .avoid_gpu_families
             .iter()
-            .any(|avoided| avoided.eq_ignore_ascii_case(family))
+            .any(|avoided| same_family(avoided, family))
     })
 }
 
@@ -346,12 +377,19 @@ pub fn place(spec: &JobSpec, snapshot: &Snapshot) -> Option<Placement> {
     if screen(spec, snapshot).iter().any(Check::is_blocked) {
         return None;
     }
-    let fits = |offer: &&Offer| {
-        hard_requirements()
-            .iter()
-            .all(|(hard, _)| hard(spec, offer))
-    };
-    let candidates: Vec<&Offer> = snapshot.offers.iter().filter(fits).collect();
+    choose(spec, &snapshot.offers)
+}
+
+fn fits_all(spec: &JobSpec, offer: &Offer) -> bool {
+    hard_requirements()
+        .iter()
+        .all(|(hard, _)| hard(spec, offer))
+}
+
+/// The same for a job that has passed [`screen`].
+#[must_use]
+pub fn choose(spec: &JobSpec, offers: &[Offer]) -> Option<Placement> {
+    let candidates: Vec<&Offer> = offers.iter().filter(|o| fits_all(spec, o)).collect();
     let best = candidates.iter().min_by_key(|offer| {
         (
             offer.free == 0,
@@ -360,10 +398,15 @@ pub fn place(spec: &JobSpec, snapshot: &Snapshot) -> Option<Placement> {
             offer.node.clone(),
         )
     })?;
+    let rates = candidates.iter().map(|offer| offer.rate);
     Some(Placement {
         offer: (*best).clone(),
         relaxed: relaxations(spec, best),
         candidates: u32::try_from(candidates.len()).unwrap_or(u32::MAX),
+        rates: (
+            rates.clone().min().unwrap_or_default(),
+            rates.max().unwrap_or_default(),
+        ),
         free_now: best.free > 0,
     })
 }
@@ -375,7 +418,7 @@ fn relaxations(spec: &JobSpec, offer: &Offer) -> Vec<Relaxed> {
         && !offer
             .gpu_family
             .as_ref()
-            .is_some_and(|family| family.eq_ignore_ascii_case(wanted))
+            .is_some_and(|family| same_family(wanted, family))
     {
         relaxed.push(Relaxed {
             field: "preferred_gpu_family".into(),

@@ -11,7 +11,6 @@ use crate::api::{
     SubmitDraft,
 };
 use crate::domain::id::{DraftId, EstimateId};
-use crate::domain::money::Usd;
 use crate::domain::spec::{JobSpec, Level, OptimizeFor, RegionMode};
 use crate::store::drafts::{self as table, Acknowledged, Draft};
 use crate::store::estimates::{Estimate, Progress};
@@ -169,9 +168,9 @@ async fn estimate(cx: Cx, call: Call<EstimateDraft>) -> Result<wire::Draft, Erro
 
 async fn work_out(state: State, begun: Estimate, spec: JobSpec) -> Progress {
     let outcome = match estimates::snapshot(&state, begun.workspace, &spec).await {
-        Ok(snapshot) => {
+        Ok((snapshot, past)) => {
             let found = crate::domain::estimate::estimate(&spec, &snapshot);
-            let reply = estimates::reply(&spec, &found, begun.id, begun.created_at);
+            let reply = estimates::reply(&spec, (&found, past), begun.id, begun.created_at);
             match serde_json::to_string(&reply) {
                 Ok(body) => Progress::Ready(body),
                 Err(error) => Progress::Failed(format!("It could not be written down: {error}.")),
@@ -245,8 +244,8 @@ async fn submit(cx: Cx, call: Call<SubmitDraft>) -> Result<Submitted, Error> {
         return Err(outdated());
     }
     drop(conn);
-    let rate = match &known.state {
-        Progress::Ready(body) => quoted_rate(body)?,
+    let acknowledged = match &known.state {
+        Progress::Ready(body) => acknowledged(body)?,
         Progress::Failed(_) | Progress::Pending => None,
     };
     let spec = content::parse(&draft.content, defaults(&cx))?;
@@ -254,7 +253,10 @@ async fn submit(cx: Cx, call: Call<SubmitDraft>) -> Result<Submitted, Error> {
         spec,
         once: None,
         draft: Some((draft.id, draft.version)),
-        rate,
+        rate: acknowledged
+            .as_ref()
+            .map(|estimate| estimate.estimated_hourly_rate_usd),
+        acknowledged,
         unestimated: seen.without_estimate,
         app: None,
     };
@@ -274,12 +276,10 @@ async fn submit(cx: Cx, call: Call<SubmitDraft>) -> Result<Submitted, Error> {
     }
 }
 
-fn quoted_rate(body: &str) -> Result<Option<Usd>, Error> {
+fn acknowledged(body: &str) -> Result<Option<crate::api::jobs::Estimate>, Error> {
     let quoted: crate::api::jobs::Estimate =
         serde_json::from_str(body).map_err(|error| Error::Internal(error.into()))?;
-    Ok(quoted
-        .can_submit
-        .then_some(quoted.estimated_hourly_rate_usd))
+    Ok(Some(quoted).filter(|quoted| quoted.can_submit))
 }
 
 async fn find(cx: &Cx, conn: &mut Conn, id: DraftId) -> Result<Draft, Error> {

@@ -1,20 +1,24 @@
 //! From a job and the grid as it is to an estimate, in the words of the contract.
 use super::content::{self, Defaults};
+use super::predictions;
 use super::route::{Call, Cx};
 use super::{Error, State};
 use crate::api::jobs as wire;
 use crate::api::{self, EstimateJob};
 use crate::clock::micros;
+use crate::domain::calibration::Calibration;
+use crate::domain::estimate::Range;
 use crate::domain::estimate::{self, Estimate};
 use crate::domain::id::{EstimateId, WorkspaceId};
 use crate::domain::job;
 use crate::domain::money::Usd;
 use crate::domain::routing::{Check, Images, Offer, Snapshot};
 use crate::domain::spec::JobSpec;
+use crate::domain::wait::{Running, Waiting};
 use crate::engine;
 use crate::store::Conn;
 use crate::store::jobs::{Job, queries};
-use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -27,9 +31,9 @@ const QUEUE_LOOKED_AT: i64 = 500;
 
 pub(super) async fn estimate(cx: Cx, call: Call<EstimateJob>) -> Result<wire::Estimate, Error> {
     let spec = content::parse(&with_estimate_defaults(call.body), defaults(&cx))?;
-    let snapshot = snapshot(&cx, cx.caller.workspace, &spec).await?;
+    let (snapshot, past) = snapshot(&cx, cx.caller.workspace, &spec).await?;
     let found = estimate::estimate(&spec, &snapshot);
-    Ok(reply(&spec, &found, cx.id(), cx.now()))
+    Ok(reply(&spec, (&found, past), cx.id(), cx.now()))
 }
 
 /// An estimate needs neither name nor image nor command.
@@ -53,17 +57,6 @@ pub(super) fn defaults(state: &State) -> Defaults {
     }
 }
 
-/// What jobs that take about as long have in common.
-pub(super) fn likeness(spec: &JobSpec) -> String {
-    let mut hash = Sha256::new();
-    hash.update(spec.image.as_bytes());
-    for word in &spec.argv {
-        hash.update([0]);
-        hash.update(word.as_bytes());
-    }
-    crate::random::hex(&hash.finalize())
-}
-
 /// The machines as the engine knows them.
 ///
 /// # Errors
@@ -79,28 +72,34 @@ pub(super) async fn nodes(state: &State) -> Result<Vec<engine::Node>, Error> {
     }
 }
 
-/// Everything that an estimate looks at, read now.
+/// Everything that an estimate looks at, read now; and how past ones came out.
 pub(super) async fn snapshot(
     state: &State,
     workspace: WorkspaceId,
     spec: &JobSpec,
-) -> Result<Snapshot, Error> {
+) -> Result<(Snapshot, Calibration), Error> {
     let nodes = nodes(state).await?;
     let mut conn = state.store().read().await?;
     let mut snapshot = capacity(state, &mut conn, &nodes).await?;
-    snapshot.own = queries::own_history(&mut conn, workspace, &likeness(spec)).await?;
-    snapshot.everyone = queries::type_history(&mut conn, spec.workload_type.name()).await?;
-    snapshot.ahead = queue(&mut conn).await?;
-    Ok(snapshot)
+    let now = state.now();
+    snapshot.history = predictions::history(&mut conn, workspace, spec).await?;
+    snapshot.waits = predictions::waits(&mut conn, workspace, spec, now).await?;
+    snapshot.ahead = queue(&mut conn, now).await?;
+    let past = predictions::calibration(&mut conn, workspace).await?;
+    Ok((snapshot, past))
 }
 
-/// Expected seconds of execution of each job that waits.
-pub(super) async fn queue(conn: &mut Conn) -> Result<Vec<(i64, i64)>, Error> {
+/// The jobs that wait, in the order of their turn.
+pub(super) async fn queue(conn: &mut Conn, now: OffsetDateTime) -> Result<Vec<Waiting>, Error> {
     let waiting = queries::queue(conn, QUEUE_LOOKED_AT).await?;
-    Ok(waiting
-        .iter()
-        .map(|job| (job.quote.runtime.low, job.quote.runtime.high))
-        .collect())
+    let waiting = waiting.into_iter().map(|job| Waiting {
+        runtime: job.quote.runtime,
+        after: job
+            .next_try()
+            .map_or(0, |at| (at - now).whole_seconds().max(0)),
+        spec: job.spec,
+    });
+    Ok(waiting.collect())
 }
 
 /// The offers, and what runs on them.
@@ -126,6 +125,7 @@ pub(super) async fn capacity(
     Ok(Snapshot {
         offers,
         running,
+        catalogue: Arc::clone(&config.gpus),
         longest_seconds: u32::try_from(longest).unwrap_or(u32::MAX),
         ..Snapshot::default()
     })
@@ -134,10 +134,14 @@ pub(super) async fn capacity(
 fn offer(state: &State, node: &engine::Node, used: u32) -> Offer {
     let config = state.config();
     let gpu = node.gpus.first();
+    let family = gpu.and_then(|gpu| config.gpus.find(&gpu.family));
     Offer {
         node: node.name.clone(),
-        gpu_family: gpu.map(|gpu| gpu.family.clone()),
-        gpu_class: None,
+        gpu_family: gpu.map(|gpu| match family {
+            Some(family) => family.id.clone(),
+            None => gpu.family.clone(),
+        }),
+        gpu_class: family.map(|family| family.class.name().to_owned()),
         vram_gb: gpu.map_or(0.0, |gpu| gigabytes(gpu.memory_bytes)),
         gpus: u32::try_from(node.gpus.len()).unwrap_or(u32::MAX),
         region: None,
@@ -164,11 +168,13 @@ pub(super) fn gigabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e9
 }
 
-/// Expected seconds until a placed job ends: at best, at worst.
-fn remaining(job: &Job, now: OffsetDateTime) -> (i64, i64) {
+/// A placed job, and the expected seconds until it ends.
+fn remaining(job: &Job, now: OffsetDateTime) -> Running {
+    let node = job.node.clone().unwrap_or_default();
     let limit = i64::from(job.spec.time_limit_seconds);
     if job.state.phase() == Some(job::Phase::Stopping) {
-        return (0, 15);
+        let left = Range { low: 0, high: 15 };
+        return Running { node, left };
     }
     let run = job
         .state
@@ -181,13 +187,17 @@ fn remaining(job: &Job, now: OffsetDateTime) -> (i64, i64) {
     } else {
         job.quote.runtime.high
     };
-    (low, (high - run).max(low))
+    let left = Range {
+        low,
+        high: (high - run).max(low),
+    };
+    Running { node, left }
 }
 
 /// The estimate as it goes over the wire.
 pub(super) fn reply(
     spec: &JobSpec,
-    found: &Estimate,
+    (found, calibration): (&Estimate, Calibration),
     id: EstimateId,
     now: OffsetDateTime,
 ) -> wire::Estimate {
@@ -214,17 +224,25 @@ pub(super) fn reply(
         estimated_cost_min_usd: quote.cost_low,
         estimated_cost_max_usd: quote.cost_high,
         estimated_hourly_rate_usd: rate,
+        estimated_hourly_rate_min_usd: found.rates().0,
+        estimated_hourly_rate_max_usd: found.rates().1,
         hold_usd: hold(spec, rate),
         estimated_runtime_min_minutes: minutes(found.runtime.low),
         estimated_runtime_max_minutes: minutes(found.runtime.high),
         estimated_runtime_min_seconds: found.runtime.low,
         estimated_runtime_max_seconds: found.runtime.high,
         runtime_basis: found.runtime_basis.clone(),
+        runtime_basis_kind: found.basis,
+        runtime_sample_count: count(found.samples),
+        runtime_confidence: found.runtime_confidence,
         estimated_queue_wait_min_minutes: minutes(found.wait.low),
         estimated_queue_wait_max_minutes: minutes(found.wait.high),
         estimated_queue_wait_min_seconds: found.wait.low,
         estimated_queue_wait_max_seconds: found.wait.high,
         queue_wait_basis: found.wait_basis.clone(),
+        queue_wait_sample_count: count(found.wait_samples),
+        queue_wait_confidence: found.wait_confidence,
+        calibration,
         estimated_start_at_min: now + time::Duration::seconds(found.wait.low),
         estimated_start_at_max: now + time::Duration::seconds(found.wait.high),
         rate_basis:
@@ -244,18 +262,7 @@ pub(super) fn reply(
         constraints_relaxed_applied: !quote.relaxed.is_empty(),
         constraints_relaxed: quote.relaxed,
         classification: classification(spec),
-        routing: wire::Route {
-            route_status: if found.can_submit() {
-                "routed"
-            } else {
-                "blocked"
-            }
-            .into(),
-            selected_accelerator: Some(gpu.unwrap_or_else(|| "cpu".into())),
-            selected_route_source: offer.map(|_| "live".into()),
-            selection_reason: offer
-                .map(|offer| format!("{} fits and is the cheapest that does.", offer.node)),
-        },
+        routing: route(found, gpu),
         capacity: wire::Capacity {
             live_capacity_available: free_now,
             live_candidate_count: candidates,
@@ -263,20 +270,49 @@ pub(super) fn reply(
             managed_profile_count: 0,
             estimate_source: "live".into(),
         },
-        capacity_status: wire::CapacityStatus {
-            availability: match (found.can_submit(), free_now) {
-                (true, true) => "available",
-                (true, false) => "limited",
-                (false, _) => "unavailable",
-            }
-            .into(),
-            immediate_capacity_confirmed: free_now && found.wait.low == 0,
-        },
+        capacity_status: now_or_later(found, free_now),
         screening: screening(&found.checks, blocked),
         time_limit_seconds: spec.time_limit_seconds,
         quoted_at: now,
         expires_at: now + VALID_FOR,
     }
+}
+
+fn route(found: &Estimate, gpu: Option<String>) -> wire::Route {
+    let offer = found.placement.as_ref().map(|placed| &placed.offer);
+    wire::Route {
+        route_status: if found.can_submit() {
+            "routed"
+        } else {
+            "blocked"
+        }
+        .into(),
+        selected_accelerator: Some(gpu.unwrap_or_else(|| "cpu".into())),
+        selected_route_source: offer.map(|_| "live".into()),
+        selection_reason: offer
+            .map(|offer| format!("{} fits and is the cheapest that does.", offer.node)),
+    }
+}
+
+/// Whether it would start now; whether it can run at all, the screening says.
+fn now_or_later(found: &Estimate, free_now: bool) -> wire::CapacityStatus {
+    let (availability, message) = match (found.can_submit(), free_now) {
+        (true, true) => ("available", "A slot is free: it would start at once."),
+        (true, false) => (
+            "limited",
+            "Every slot that fits is taken or spoken for: it would wait.",
+        ),
+        (false, _) => ("unavailable", "It cannot run here, so it cannot start."),
+    };
+    wire::CapacityStatus {
+        availability: availability.into(),
+        immediate_capacity_confirmed: free_now && found.wait.low == 0,
+        message: message.into(),
+    }
+}
+
+fn count(samples: usize) -> u32 {
+    u32::try_from(samples).unwrap_or(u32::MAX)
 }
 
 fn sentence(check: &Check) -> String {

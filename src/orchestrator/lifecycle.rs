@@ -1,7 +1,7 @@
 //! Moves jobs from state to state. Each move, the events that tell of it, its
 //! money and its run commit together or not at all.
 use super::apps::follow::{self, Along};
-use super::{Change, Error, State};
+use super::{Change, Error, State, predictions};
 use crate::clock::micros;
 use crate::domain::app::EndCode;
 use crate::domain::estimate::said as lasting;
@@ -429,6 +429,9 @@ where
             runs::intend(conn, (id, attempt), (&engine, &node), now).await?;
         }
         RunChange::End => runs::ended(conn, id, attempt, now).await?,
+    }
+    if job.state.ended() {
+        predictions::resolve(conn, &job).await?;
     }
     if let Some(session) = session {
         follow::follow(conn, &job, session, done.app, now).await?;

@@ -6,11 +6,13 @@ mod content;
 mod drafts;
 mod error;
 mod estimates;
+pub mod gpus;
 mod hub;
 mod jobs;
 mod keys;
 mod lifecycle;
 mod overview;
+mod predictions;
 mod route;
 pub mod workers;
 
@@ -19,6 +21,7 @@ pub use error::Error;
 pub use hub::{Change, Hub};
 
 use crate::clock::Clock;
+use crate::domain::gpu::Catalogue;
 use crate::domain::id::{AppSessionId, Id, JobId};
 use crate::domain::logs::Limits;
 use crate::domain::money::Usd;
@@ -47,6 +50,8 @@ pub struct Config {
     pub welcome_credit: Usd,
     /// What an hour on the local node costs.
     pub hourly_rate: Usd,
+    /// GPUs as the market has them.
+    pub gpus: Arc<Catalogue>,
     /// Jobs that run at once on the local node.
     pub slots: u32,
     /// Whether images other than `host` are accepted and ignored there.
@@ -199,6 +204,7 @@ pub fn router(state: State) -> Router {
         .merge(drafts::routes())
         .merge(overview::routes())
         .merge(apps::routes())
-        .merge(keys::routes());
+        .merge(keys::routes())
+        .merge(gpus::routes());
     route::closed(routes).with_state(state)
 }

@@ -13,6 +13,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod ledger;
 pub mod mails;
+pub mod predictions;
 pub mod sessions;
 pub mod throttles;
 mod triggers;

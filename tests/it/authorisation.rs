@@ -61,6 +61,10 @@ const EXPECTED: &[(&str, &str)] = &[
         "GET /v1/nodes",
         "jobs:estimate jobs:read jobs:submit jobs:write logs:read",
     ),
+    (
+        "GET /v1/gpu-catalogue",
+        "jobs:estimate jobs:read jobs:submit jobs:write logs:read",
+    ),
     ("GET /v1/overview", "jobs:read"),
     ("GET /v1/billing/balance", "jobs:read jobs:write"),
     // Apps are jobs that people open.

@@ -257,6 +257,7 @@ pub(crate) fn config() -> Config {
         volumes: std::path::PathBuf::from("/nonexistent/volumes"),
         welcome_credit: Usd::from_micros(5_000_000),
         hourly_rate: Usd::from_micros(120_000),
+        gpus: Arc::new(junglegrid::orchestrator::gpus::load(None).unwrap()),
         slots: 2,
         ignore_images: true,
         network: Network::None,

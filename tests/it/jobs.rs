@@ -1,6 +1,7 @@
 //! Jobs from the estimate to the bill, over TCP, run for real.
 mod drafts;
 mod ends;
+mod estimates;
 mod live;
 mod queue;
 mod upkeep;

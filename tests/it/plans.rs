@@ -2,7 +2,7 @@
 use crate::harness::TestApi;
 use junglegrid::store::apps;
 use junglegrid::store::jobs::{self, events, logs, queries};
-use junglegrid::store::{Store, sessions};
+use junglegrid::store::{Store, predictions, sessions};
 use sqlx::Row as _;
 
 /// How `SQLite` would go about it.
@@ -69,6 +69,32 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
             "what is usual",
             apps::queries::SAMPLES,
             "app_sessions_by_template ",
+        ),
+        (
+            "like jobs of one's own",
+            predictions::OWN,
+            "predictions_by_likeness ",
+        ),
+        (
+            "jobs of one's own of a kind",
+            predictions::OWN_KIND,
+            "predictions_by_own_kind ",
+        ),
+        (
+            "jobs of others",
+            predictions::OTHERS,
+            "predictions_by_kind ",
+        ),
+        ("recent waits", predictions::WAITS, "predictions_by_pool "),
+        (
+            "how past ranges held",
+            predictions::JUDGED,
+            "predictions_judged ",
+        ),
+        (
+            "how everyone's ranges held",
+            predictions::JUDGED_ALL,
+            "predictions_judged_all ",
         ),
     ] {
         let steps = plan(api.state.store(), statement).await;

@@ -1,6 +1,7 @@
 //! Jobs, their runs, output, drafts and estimates in the store, on every database.
 mod drafts;
 mod output;
+mod predictions;
 
 use crate::harness::on_each_database;
 use junglegrid::domain::estimate::{Quote, Range};
@@ -305,15 +306,6 @@ async fn jobs_are_found_in_order_and_by_what_they_are() {
         assert_eq!(list(conn, completed).await, [done.id]);
         assert_eq!(ids(&queries::placed(conn).await.unwrap()), [running.id]);
         assert_eq!(queries::queue(conn, 1).await.unwrap()[0].id, all[2].id);
-        assert_eq!(
-            queries::own_history(conn, ada.1, "like").await.unwrap(),
-            [30]
-        );
-        assert_eq!(
-            queries::own_history(conn, eve.1, "like").await.unwrap(),
-            [0; 0]
-        );
-        assert_eq!(queries::type_history(conn, "batch").await.unwrap(), [30]);
         let mut counts = queries::counts(conn, ada.1, NOW).await.unwrap();
         counts.sort();
         let expected = [("completed", 1), ("queued", 2), ("running", 1)];

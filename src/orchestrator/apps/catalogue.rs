@@ -149,7 +149,7 @@ fn manifests(folder: &Path, flaws: &mut Vec<Flaw>) -> io::Result<Vec<PathBuf>> {
 
 /// A file's text, if it is a plain file of a sane size. What it is is asked of the
 /// open file, so that it cannot change in between.
-fn text(path: &Path) -> Result<String, String> {
+pub(in crate::orchestrator) fn text(path: &Path) -> Result<String, String> {
     let cannot = |error: io::Error| format!("It cannot be read: {error}.");
     let opened = File::options()
         .read(true)
@@ -207,7 +207,7 @@ fn read(file: &str, slug: &str, text: &str, flaws: &mut Vec<Flaw>) -> Option<Man
 }
 
 /// Where in `text` the trouble is, and what it is.
-fn unreadable(text: &str, error: &toml::de::Error) -> (String, String) {
+pub(in crate::orchestrator) fn unreadable(text: &str, error: &toml::de::Error) -> (String, String) {
     let message = error.message().trim().replace('\n', ", ");
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
     let before = text.get(..at).unwrap_or_default();

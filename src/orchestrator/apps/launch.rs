@@ -85,6 +85,7 @@ pub(super) async fn launch(cx: Cx, call: Call<LaunchApp>) -> Result<wire::Sessio
         once,
         draft: None,
         rate: Some(seen.rate),
+        acknowledged: None,
         unestimated: false,
         app: Some(App {
             id,

@@ -129,7 +129,7 @@ impl Grid {
         let nodes = estimates::nodes(state).await?;
         let mut conn = state.store().read().await?;
         let mut snapshot = estimates::capacity(state, &mut conn, &nodes).await?;
-        snapshot.ahead = estimates::queue(&mut conn).await?;
+        snapshot.ahead = estimates::queue(&mut conn, state.now()).await?;
         Ok(Self {
             nodes,
             snapshot,

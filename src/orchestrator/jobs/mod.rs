@@ -54,6 +54,7 @@ async fn submit(cx: Cx, call: Call<SubmitJob>) -> Result<wire::Submitted, Error>
             once,
             draft: None,
             rate: None,
+            acknowledged: None,
             unestimated: false,
             app: None,
         },

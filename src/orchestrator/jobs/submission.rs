@@ -1,11 +1,13 @@
 //! Lets a job in: screened, paid for, queued, once.
 use super::super::apps::launch::{self, App};
+use super::super::predictions::{self, Forecast};
 use super::super::{Caller, Change, Error, State, estimates, lifecycle};
 use crate::api::jobs as wire;
 use crate::domain::estimate::{self, Quote, Range};
 use crate::domain::id::{DraftId, JobId};
 use crate::domain::job::{Event, State as JobState};
 use crate::domain::ledger;
+use crate::domain::likeness;
 use crate::domain::money::Usd;
 use crate::domain::routing::Check;
 use crate::domain::spec::JobSpec;
@@ -25,6 +27,8 @@ pub(in crate::orchestrator) struct Order {
     pub(in crate::orchestrator) draft: Option<(DraftId, i64)>,
     /// The rate that was acknowledged; what is asked now if none was.
     pub(in crate::orchestrator) rate: Option<Usd>,
+    /// The estimate that was acknowledged: it holds, whatever one would be now.
+    pub(in crate::orchestrator) acknowledged: Option<wire::Estimate>,
     /// Whether it was accepted that nobody knows when it can start.
     pub(in crate::orchestrator) unestimated: bool,
     /// The app that it runs, screened and quoted already.
@@ -70,7 +74,7 @@ pub(in crate::orchestrator) async fn submit(
     {
         return answer;
     }
-    let quote = quote(state, caller, &order).await?;
+    let (quote, forecast) = quote(state, caller, &order).await?;
     let now = state.now();
     let rate = order.rate.unwrap_or_else(|| asked(state));
     let once = order.once.clone();
@@ -88,7 +92,7 @@ pub(in crate::orchestrator) async fn submit(
         .store()
         .write(move |conn| {
             Box::pin(async move {
-                let reply = admit(conn, &mut job, &order, now).await?;
+                let reply = admit(conn, &mut job, (&order, forecast), now).await?;
                 Ok::<_, Halt>((job, reply))
             })
         })
@@ -138,20 +142,33 @@ pub(in crate::orchestrator) async fn submit(
 }
 
 /// What is promised of a job that can run here.
-async fn quote(state: &State, caller: &Caller, order: &Order) -> Result<Quote, Error> {
+async fn quote(
+    state: &State,
+    caller: &Caller,
+    order: &Order,
+) -> Result<(Quote, Option<Forecast>), Error> {
     if let Some(app) = &order.app {
-        return Ok(app.quote.clone());
+        // How long people keep an app says nothing about the next.
+        return Ok((app.quote.clone(), None));
     }
     match estimates::snapshot(state, caller.workspace, &order.spec).await {
-        Ok(snapshot) => {
+        Ok((snapshot, _)) => {
             let found = estimate::estimate(&order.spec, &snapshot);
             if !found.can_submit() {
                 return Err(refusal(&found.checks));
             }
-            Ok(found.quote())
+            let mut quote = found.quote();
+            let forecast = match &order.acknowledged {
+                Some(seen) => predictions::acknowledged(seen, &mut quote),
+                None => Forecast::of(&found),
+            };
+            Ok((quote, Some(forecast)))
         }
         // The scheduler rejects it later if it can never run.
-        Err(Error::Unavailable(_)) if order.unestimated => Ok(unknown(&order.spec, asked(state))),
+        Err(Error::Unavailable(_)) if order.unestimated => Ok((
+            unknown(&order.spec, asked(state)),
+            Some(Forecast::default()),
+        )),
         Err(error) => Err(error),
     }
 }
@@ -247,7 +264,7 @@ fn new_job(
         id,
         workspace: caller.workspace,
         account: caller.account,
-        likeness: estimates::likeness(&order.spec),
+        likeness: likeness::likeness(&order.spec),
         spec: order.spec.clone(),
         state: JobState::Pending,
         phase_since: now,
@@ -278,7 +295,7 @@ fn new_job(
 async fn admit(
     conn: &mut Conn,
     job: &mut Job,
-    order: &Order,
+    (order, forecast): (&Order, Option<Forecast>),
     now: OffsetDateTime,
 ) -> Result<wire::Submitted, Halt> {
     let key = order.once.as_ref().map(|once| Key {
@@ -320,6 +337,9 @@ async fn admit(
         ),
     ];
     table::insert(conn, job, &events).await?;
+    if let Some(forecast) = forecast {
+        predictions::write(conn, job, forecast).await?;
+    }
     if let Some(app) = &order.app
         && let Some(running) = launch::create(conn, job, app).await?
     {

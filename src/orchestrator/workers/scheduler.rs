@@ -1,9 +1,9 @@
 //! Places queued jobs, first come first served among those that fit.
 use super::super::{Error, State, estimates, lifecycle};
 use super::{apps, observer};
-use crate::domain::routing;
-use crate::domain::routing::{Check, Snapshot};
+use crate::domain::routing::{self, Snapshot};
 use crate::domain::spec::JobSpec;
+use crate::domain::wait;
 use crate::store::jobs::{Job, queries};
 use time::OffsetDateTime;
 use tokio_util::task::TaskTracker;
@@ -46,13 +46,7 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<Option<OffsetDat
         };
         let node = found.offer.node;
         if let Some(placed) = lifecycle::place(state, job.id, node.clone()).await? {
-            for offer in snapshot
-                .offers
-                .iter_mut()
-                .filter(|offer| offer.node == node)
-            {
-                offer.free = offer.free.saturating_sub(1);
-            }
+            wait::take(&mut snapshot.offers, &node);
             observer::watch(state, tasks, (placed.id, placed.attempt));
             if let Some(session) = placed.spec.app {
                 apps::keep(state, tasks, session);
@@ -64,12 +58,7 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<Option<OffsetDat
 
 /// Why the job can never run on these machines; without any, that is not known.
 fn never(spec: &JobSpec, snapshot: &Snapshot) -> Option<String> {
-    if snapshot.offers.is_empty() {
-        return None;
-    }
-    let blocked = routing::screen(spec, snapshot)
-        .into_iter()
-        .find(Check::is_blocked)?;
+    let blocked = wait::never(spec, snapshot)?;
     Some(match blocked.action {
         Some(action) => format!("{} {action}", blocked.message),
         None => blocked.message,

@@ -202,37 +202,6 @@ pub async fn slots_used(conn: &mut Conn) -> Result<u32, Error> {
     Ok(u32::try_from(runs::live(conn).await?.len()).unwrap_or(u32::MAX))
 }
 
-/// Seconds that the last completed jobs like this took, in its own workspace.
-pub async fn own_history(
-    conn: &mut Conn,
-    workspace: WorkspaceId,
-    likeness: &str,
-) -> Result<Vec<i64>, Error> {
-    let rows: Vec<(i64,)> = sqlx::query_as(
-        "SELECT (completed_at - started_at) / 1000000 FROM jobs
-         WHERE workspace = $1 AND likeness = $2 AND status = 'completed' AND started_at IS NOT NULL
-         ORDER BY completed_at DESC LIMIT 50",
-    )
-    .bind(workspace.to_string())
-    .bind(likeness)
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|(seconds,)| seconds).collect())
-}
-
-/// Seconds that the last completed jobs of this type took, whosever they were.
-pub async fn type_history(conn: &mut Conn, workload_type: &str) -> Result<Vec<i64>, Error> {
-    let rows: Vec<(i64,)> = sqlx::query_as(
-        "SELECT (completed_at - started_at) / 1000000 FROM jobs
-         WHERE workload_type = $1 AND status = 'completed' AND started_at IS NOT NULL
-         ORDER BY completed_at DESC LIMIT 200",
-    )
-    .bind(workload_type)
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|(seconds,)| seconds).collect())
-}
-
 /// How many jobs of a workspace have each status, among those that have not
 /// ended or ended since `since`.
 pub async fn counts(

@@ -134,13 +134,14 @@ fn ready(draft: &Draft, value: &str, estimate: &Estimate, beside: Beside) -> Mar
             h2 #est-h { "Estimated cost" }
             span.small { (confidence(estimate.confidence)) }
             p.big { (range(estimate.estimated_cost_min_usd, estimate.estimated_cost_max_usd)) }
-            span.small.full { (estimate.estimated_hourly_rate_usd) " per hour, billed to the millisecond" }
+            span.small.full { (rates(estimate)) " per hour, billed to the millisecond" }
         }
         div { (plan(estimate)) (figures(estimate)) }
         div {
             (checks(draft.id, estimate))
             @if !estimate.constraints_relaxed.is_empty() { (warning(relaxed(&estimate.constraints_relaxed))) }
             (affordable(draft.id, estimate, beside.available))
+            (past(estimate))
             div.row.small.mute {
                 span { "Quoted " (clock(estimate.quoted_at)) ", valid until " (clock(estimate.expires_at)) " UTC." }
                 button.btn.ghost form=(REFRESH) { "Refresh" }
@@ -215,6 +216,39 @@ fn range(low: Usd, high: Usd) -> String {
     }
 }
 
+/// What the machines that would do cost.
+fn rates(estimate: &Estimate) -> String {
+    let (low, high) = (
+        estimate.estimated_hourly_rate_min_usd,
+        estimate.estimated_hourly_rate_max_usd,
+    );
+    if low < high {
+        range(low, high)
+    } else {
+        estimate.estimated_hourly_rate_usd.to_string()
+    }
+}
+
+/// How often past ranges held, and how sure each of these is.
+fn past(estimate: &Estimate) -> Markup {
+    let past = &estimate.calibration;
+    html! {
+        @if !past.message.is_empty() {
+            details.small {
+                summary { (past.message) }
+                p.mute {
+                    (confidence(estimate.runtime_confidence)) " in the runtime, "
+                    (confidence(estimate.queue_wait_confidence).to_lowercase()) " in the wait."
+                    @if past.of > 0 {
+                        " Of " (past.of) " the runtime held " (past.runtime_held) ", the wait "
+                        (past.queue_wait_held) ", the cost " (past.cost_held) " times."
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn figures(estimate: &Estimate) -> Markup {
     let wait = (
         estimate.estimated_queue_wait_min_seconds,
@@ -233,11 +267,16 @@ fn figures(estimate: &Estimate) -> Markup {
                     (text::visible(estimate.placement.as_deref().unwrap_or("any machine")))
                     @if let Some(gpu) = gpu { " · " (text::visible(gpu)) }
                 }
+                @for check in estimate.screening.checks.iter().filter(|check| check.status == "passed") {
+                    dd.small.mute { (check.message) }
+                }
             }
             div { dt { "Region" } dd hx-ignore { (text::visible(estimate.region.as_deref().unwrap_or("this grid"))) } }
             div { dt { "Queue wait" } dd { (spans(wait)) } dd.small.mute { (estimate.queue_wait_basis) } }
             div { dt { "Runtime" } dd { (spans(runtime)) } dd.small.mute { (estimate.runtime_basis) } }
-            div { dt { "Starts" } dd { (window(estimate.estimated_start_at_min, estimate.estimated_start_at_max)) } }
+            div { dt { "Starts" } dd { (window(estimate.estimated_start_at_min, estimate.estimated_start_at_max)) }
+                @if !estimate.capacity_status.message.is_empty() { dd.small.mute { (estimate.capacity_status.message) } }
+            }
             div { dt { "Set aside, at most" } dd { (estimate.hold_usd) } dd.small.mute { "For " (said(i64::from(estimate.time_limit_seconds))) " at this rate." } }
         }
     }

@@ -170,6 +170,7 @@ async fn begin(
         wrong: Wrong::default(),
         to_review: false,
         host_only: false,
+        families: Vec::new(),
     };
     draw(wants, &viewer, &view)
 }
@@ -190,6 +191,7 @@ async fn create(
         wrong: Wrong::default(),
         to_review: false,
         host_only: false,
+        families: Vec::new(),
         answers,
     };
     if view.answers.get("name").is_empty() {
@@ -258,6 +260,7 @@ async fn show(wants: Wants, viewer: Viewer, place: Place) -> Result<Response, Er
         wrong: Wrong::default(),
         to_review: place.to_review,
         host_only,
+        families: families(&viewer.api, place.step).await,
     };
     Ok(draw(wants, &viewer, &view))
 }
@@ -271,6 +274,20 @@ async fn host_only(api: &Client, step: Step) -> Result<bool, Error> {
     let nodes = api.nodes().await?.nodes;
     let own = |images: &str| matches!(images, "host_only" | "ignored");
     Ok(!nodes.is_empty() && nodes.iter().all(|node| own(&node.images)))
+}
+
+/// GPU families to choose from, for the one step that asks; without them it is typed.
+async fn families(api: &Client, step: Step) -> Vec<String> {
+    if step != Step::Routing {
+        return Vec::new();
+    }
+    match api.gpu_catalogue().await {
+        Ok(known) => known.gpus.into_iter().map(|gpu| gpu.id).collect(),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "no GPU families");
+            Vec::new()
+        }
+    }
 }
 
 /// Saves a step and goes on; or shows it again, as typed, with what is wrong.
@@ -304,6 +321,7 @@ async fn save(
         wrong,
         to_review,
         host_only: host_only(&viewer.api, step).await?,
+        families: families(&viewer.api, step).await,
     };
     Ok(draw(wants, &viewer, &view))
 }

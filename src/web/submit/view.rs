@@ -29,6 +29,8 @@ pub(super) struct StepView<'a> {
     pub(super) to_review: bool,
     /// Whether this grid runs jobs on its own system only.
     pub(super) host_only: bool,
+    /// GPU families that could be named.
+    pub(super) families: Vec<String>,
 }
 
 /// The document's title.
@@ -110,7 +112,7 @@ pub(super) fn step(view: &StepView) -> Markup {
                     Step::Workload => (workload(&typed)),
                     Step::Image => (image(&typed, view.host_only)),
                     Step::Resources => (resources(&typed)),
-                    Step::Routing => (routing(&typed)),
+                    Step::Routing => (routing(&typed, &view.families)),
                     Step::Review => {}
                 }
                 div.row {
@@ -188,12 +190,20 @@ fn resources(typed: &Typed) -> Markup {
     }
 }
 
-fn routing(typed: &Typed) -> Markup {
+fn routing(typed: &Typed, families: &[String]) -> Markup {
     let advanced = &fields::ROUTING[1..];
     let folded = !typed.answers.any_set(advanced)
         && !advanced
             .iter()
             .any(|field| typed.wrong.field(field.name).is_some());
+    let preferred = typed
+        .field("preferred_gpu_family")
+        .hint("Such as L40S. Gives way if none is there.");
+    let preferred = if families.is_empty() {
+        preferred
+    } else {
+        preferred.list("gpu-families")
+    };
     let levels = &[("low", "Low"), ("balanced", "Balanced"), ("high", "High")];
     html! {
         (typed.choice("optimize_for", &[("cost", "Cost"), ("balanced", "Balanced"), ("speed", "Speed")]))
@@ -202,7 +212,10 @@ fn routing(typed: &Typed) -> Markup {
             div.stack.mt {
                 (typed.field("max_price_per_hour").hint("Machines that cost more are never used.").input())
                 div.grid {
-                    (typed.field("preferred_gpu_family").hint("Such as L40S. Gives way if none is there.").input())
+                    (preferred.input())
+                    @if !families.is_empty() {
+                        datalist #gpu-families { @for family in families { option value=(family) {} } }
+                    }
                     (typed.field("avoid_gpu_families").hint("Between commas, such as T4, P100. Never used.").input())
                     (typed.field("region_preference").hint("Such as af-south.").input())
                 }

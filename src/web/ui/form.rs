@@ -133,6 +133,7 @@ pub(crate) struct Field<'a> {
     autocomplete: Option<&'a str>,
     inputmode: Option<&'a str>,
     longest: Option<u32>,
+    list: Option<&'a str>,
     required: bool,
     mono: bool,
 }
@@ -149,6 +150,7 @@ impl<'a> Field<'a> {
             autocomplete: None,
             inputmode: None,
             longest: None,
+            list: None,
             required: false,
             mono: false,
         }
@@ -200,6 +202,14 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The id of a `datalist` with what could be typed.
+    pub(crate) fn list(self, list: &'a str) -> Self {
+        Self {
+            list: Some(list),
+            ..self
+        }
+    }
+
     pub(crate) fn required(self) -> Self {
         Self {
             required: true,
@@ -220,7 +230,7 @@ impl<'a> Field<'a> {
             !self.required,
             html! {
                 input #(self.name) .mono[self.mono] name=(self.name) type=(self.kind) value=[value]
-                    autocomplete=[self.autocomplete] inputmode=[self.inputmode]
+                    autocomplete=[self.autocomplete] inputmode=[self.inputmode] list=[self.list]
                     maxlength=[self.longest] required[self.required] aria-invalid=[self.invalid()]
                     aria-describedby=[self.described_by()];
             },

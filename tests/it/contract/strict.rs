@@ -196,6 +196,7 @@ async fn strict_clients_can_read_every_reply() {
         "/v1/logs",
         "/v1/logs?q=hell&level=info",
         "/v1/nodes",
+        "/v1/gpu-catalogue",
         "/v1/overview",
         "/v1/billing/balance",
         "/auth/session",
