@@ -407,7 +407,7 @@ fn number(bytes: &[u8], at: usize, wide: usize) -> usize {
     bytes[at..at + wide]
         .iter()
         .rev()
-        .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+        .fold(0, |sum, byte| (sum << 8) | usize::from(*byte))
 }
 
 /// The files of an archive, read by its directory at the end.
