@@ -13,6 +13,7 @@ mod authorisation;
 mod budget;
 mod built_in_apps;
 mod certificates;
+mod clients;
 mod contract;
 mod data_dir;
 mod double;
