@@ -188,5 +188,5 @@ fn tags(paths: &Map<String, Value>) -> Value {
 /// `/v1/jobs/{job}` is of `jobs`, `/auth/signin` of `auth`.
 fn tag(path: &str) -> &str {
     let path = path.strip_prefix("/v1").unwrap_or(path);
-    path.split('/').nth(1).unwrap_or_default()
+    path.split(['/', '.']).nth(1).unwrap_or_default()
 }

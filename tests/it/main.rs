@@ -14,6 +14,7 @@ mod budget;
 mod built_in_apps;
 mod callbacks;
 mod certificates;
+mod clients;
 mod contract;
 mod data_dir;
 mod double;

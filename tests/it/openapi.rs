@@ -1,7 +1,7 @@
 //! The API's description: whole, true and small.
 use crate::grid::Grid;
 use crate::harness::TestApi;
-use crate::server::openapi::{Seen, document, faults, operation, references};
+use crate::server::openapi::{Seen, document, faults, operation};
 use http::{Method, Request};
 use junglegrid::api::openapi::TWINS;
 use junglegrid::api::{self, Access};
@@ -84,6 +84,24 @@ fn who_may_call_is_said() {
             }
         };
         assert_eq!(security, &expected, "{method} {path}");
+    }
+}
+
+/// Everything that `document` points to.
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(at) if name == "$ref" => {
+                        found.insert(at.clone());
+                    }
+                    _ => references(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
     }
 }
 
@@ -254,7 +272,7 @@ async fn a_wrong_answer_is_noticed() {
     ] {
         let mut other = event.clone();
         other[field] = value;
-        assert_eq!(faults(job, &other).len(), 1, "{other}");
+        assert!(!faults(job, &other).is_empty(), "{other}");
     }
     let text = json!("job_00000000000000000000000000000000");
     let id = &document()["components"]["schemas"]["JobId"];

@@ -9,6 +9,9 @@
 #[expect(dead_code, reason = "the tests share it")]
 #[path = "../it/harness.rs"]
 mod harness;
+#[expect(dead_code, reason = "the harness needs a part of it")]
+#[path = "../support/server.rs"]
+mod server;
 #[expect(dead_code, reason = "the tests share it")]
 #[path = "../it/site.rs"]
 mod site;

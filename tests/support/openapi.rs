@@ -5,7 +5,6 @@
 //! test, so nothing passes unchecked.
 use junglegrid::api::openapi;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -84,7 +83,7 @@ impl Seen<'_> {
         self.content(resolved(described))
     }
 
-    fn content(self, described: &'static Value) -> Vec<String> {
+    fn content(self, described: &Value) -> Vec<String> {
         if self.method == "HEAD" {
             return Vec::new();
         }
@@ -130,7 +129,7 @@ pub(crate) fn operation(method: &str, path: &str) -> Option<&'static Value> {
     fitting.iter().find_map(|(_, item)| item.get(method))
 }
 
-fn resolved(value: &'static Value) -> &'static Value {
+fn resolved(value: &Value) -> &Value {
     match value.get("$ref") {
         Some(Value::String(at)) => {
             let at = at.trim_start_matches('#');
@@ -143,15 +142,21 @@ fn resolved(value: &'static Value) -> &'static Value {
 }
 
 /// What is wrong with `value`, a line each.
-pub(crate) fn faults(schema: &'static Value, value: &Value) -> Vec<String> {
-    let mut faults = Vec::new();
-    check(schema, value, "", &mut faults);
+pub(crate) fn faults(schema: &Value, value: &Value) -> Vec<String> {
+    let mut faults = fits(schema, value);
     strange(schema, value, "", &mut faults);
     faults
 }
 
+/// The same, for a schema that does not mind further fields.
+pub(crate) fn fits(schema: &Value, value: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    check(schema, value, "", &mut faults);
+    faults
+}
+
 /// Everything but fields that are not described.
-fn check(schema: &'static Value, value: &Value, at: &str, faults: &mut Vec<String>) {
+fn check(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
     let Value::Object(rules) = schema else {
         assert_eq!(schema, &Value::Bool(true), "not a schema");
         return;
@@ -232,7 +237,7 @@ fn check(schema: &'static Value, value: &Value, at: &str, faults: &mut Vec<Strin
 }
 
 /// Fields of which no schema speaks.
-fn strange(schema: &'static Value, value: &Value, at: &str, faults: &mut Vec<String>) {
+fn strange(schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
     match value {
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
@@ -265,11 +270,11 @@ fn strange(schema: &'static Value, value: &Value, at: &str, faults: &mut Vec<Str
 }
 
 /// What every schema that holds for `value` says of a part of it.
-fn below(
-    schema: &'static Value,
+fn below<'s>(
+    schema: &'s Value,
     value: &Value,
-    part: &dyn Fn(&'static Map<String, Value>) -> Option<&'static Value>,
-) -> Vec<&'static Value> {
+    part: &dyn Fn(&'s Map<String, Value>) -> Option<&'s Value>,
+) -> Vec<&'s Value> {
     let Value::Object(rules) = schema else {
         static ANYTHING: Value = Value::Bool(true);
         return vec![&ANYTHING];
@@ -296,10 +301,7 @@ fn below(
     all
 }
 
-fn fitting<'v>(
-    either: &'static Value,
-    value: &'v Value,
-) -> impl Iterator<Item = &'static Value> + use<'v> {
+fn fitting<'s>(either: &'s Value, value: &Value) -> impl Iterator<Item = &'s Value> {
     let either = either.as_array().expect("schemas").iter();
     either.filter(move |one| {
         let mut faults = Vec::new();
@@ -355,23 +357,5 @@ fn formatted(format: &Value, value: &Value) -> bool {
         "int32" => value.as_i64().is_none_or(|n| i32::try_from(n).is_ok()),
         "int64" | "double" | "float" => true,
         other => panic!("the format {other} is not understood"),
-    }
-}
-
-/// Everything that `document` points to.
-pub(crate) fn references(value: &Value, found: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                match value {
-                    Value::String(at) if name == "$ref" => {
-                        found.insert(at.clone());
-                    }
-                    _ => references(value, found),
-                }
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
-        _ => {}
     }
 }

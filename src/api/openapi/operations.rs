@@ -84,8 +84,8 @@ const ALSO: &[(&str, &[u16])] = &[
     ("SubmitDraft", &[402, 422]),
     ("LaunchApp", &[402, 422]),
     ("ExtendApp", &[402, 422]),
-    ("CreateKey", &[429]),
-    ("RotateKey", &[429]),
+    ("CreateKey", &[422, 429]),
+    ("RotateKey", &[422, 429]),
 ];
 
 pub(super) fn add(paths: &mut Map<String, Value>, schemas: &mut Schemas) {

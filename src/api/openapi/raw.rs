@@ -132,12 +132,12 @@ fn describe(raw: &Raw, schemas: &mut Schemas, (name, doc): (&str, &str), access:
     for status in raw.statuses {
         let mut answer = json!({ "description": reason(*status) });
         if *status != 304 {
-            let kind = if raw.kind == "application/json" {
-                "object"
+            let schema = if raw.kind == "application/json" {
+                json!({ "type": "object", "additionalProperties": true })
             } else {
-                "string"
+                json!({ "type": "string" })
             };
-            let mut content = json!({ "schema": { "type": kind } });
+            let mut content = json!({ "schema": schema });
             if let Some(data) = raw.data {
                 content["x-event-data"] = data(schemas);
             }
@@ -159,7 +159,8 @@ fn describe(raw: &Raw, schemas: &mut Schemas, (name, doc): (&str, &str), access:
 /// `LOGS_LIVE` as `LogsLive`.
 fn camel(name: &str) -> String {
     let words = name.split('_').filter(|word| !word.is_empty());
-    words
+    let words: Vec<String> = words
         .map(|word| format!("{}{}", &word[..1], word[1..].to_ascii_lowercase()))
-        .collect()
+        .collect();
+    words.concat()
 }

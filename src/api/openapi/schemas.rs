@@ -23,7 +23,8 @@ impl Schemas {
     pub(super) fn new() -> Self {
         let at = |path: &str| {
             SchemaSettings::draft2020_12().with(|settings| {
-                settings.definitions_path = path.trim_matches(['#', '/']).to_owned().into();
+                let path = path.trim_start_matches('#').trim_end_matches('/');
+                settings.definitions_path = path.to_owned().into();
                 settings.meta_schema = None;
             })
         };
@@ -255,7 +256,7 @@ fn words(fields: &mut Map<String, Value>) {
 /// A comment without what only readers of the source can follow.
 pub(super) fn prose(comment: &str) -> String {
     let mut text = comment.replace("[`", "`").replace("`]", "`");
-    for path in ["super::", "crate::"] {
+    for path in ["super::", "crate::", "apps::", "jobs::"] {
         text = text.replace(&format!("`{path}"), "`");
     }
     if text.starts_with("Contract ") || text.starts_with("What jobs print: contract") {
