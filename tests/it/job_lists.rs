@@ -47,6 +47,7 @@ fn job(random: &mut StdRng, (account, workspace): (AccountId, WorkspaceId)) -> J
             time_limit_seconds: 60,
             expected_artifacts: Vec::new(),
             notices: Vec::new(),
+            files: Vec::new(),
             app: None,
             metadata: None,
         },
