@@ -234,7 +234,7 @@ async fn a_walk_in_either_direction_gives_each_job_once_while_others_come() {
         for _ in 0..230 {
             all.push(add(&mut conn, &mut random, who).await);
         }
-        for round in 0..60 {
+        for round in 0..30 {
             let wanted = wanted(&mut random);
             let before: Vec<String> = expected(&all, &wanted);
             let limit = random.random_range(1..=12);
