@@ -274,7 +274,9 @@ fn later_pages_and_fragments_are_small() {
         "the question whether to cancel many",
         "/portal/jobs/cancel?status=active",
     );
-    visit.page("a job copied", &format!("/portal/jobs/{failed}/as/curl"));
+    // It names the address that programs call, so it is only weighed.
+    let copied = format!("/portal/jobs/{failed}/as/curl");
+    visit.weigh("a job copied", &copied, "", LATER_PAGE);
     visit.page("a record", &format!("/portal/jobs/{failed}/record"));
     visit.page("drafts", "/portal/submit");
     visit.page("a new job", "/portal/submit/new/workload");

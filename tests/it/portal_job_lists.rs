@@ -77,7 +77,7 @@ async fn many_are_looked_at_before_they_are_cancelled() {
         page.texts("tbody td:nth-child(2)"),
         ["Would be cancelled", "Had ended"]
     );
-    assert!(page.texts("section.card p")[0].contains("$0.0004 of the $0.12"));
+    assert!(page.texts("section.card p")[0].contains("$0.000400 of the $0.12"));
     assert_eq!(page.attributes("form [name=id]", "value"), [JOB]);
     assert_eq!(
         browser.fake().sent("POST /v1/jobs/cancel"),

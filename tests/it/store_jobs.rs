@@ -314,8 +314,7 @@ async fn jobs_are_found_in_order_and_by_what_they_are() {
         assert_eq!(queries::queue(conn, 1).await.unwrap()[0].id, all[2].id);
         let mut counts = queries::active(conn, ada.1).await.unwrap();
         counts.sort();
-        let expected = [("queued", 2), ("running", 1)];
-        assert_eq!(counts, expected.map(|(status, n)| (status.to_owned(), n)));
+        assert_eq!(counts, [("queued".into(), 2), ("running".into(), 1)]);
         assert_eq!(queries::burn_rate(conn, ada.1).await.unwrap(), running.rate);
         assert_eq!(queries::burn_rate(conn, eve.1).await.unwrap(), Usd::ZERO);
         let ends = days::since(conn, ada.1, 20_780).await.unwrap();
@@ -327,7 +326,6 @@ async fn jobs_are_found_in_order_and_by_what_they_are() {
         };
         assert_eq!(ends, [end]);
         assert_eq!(days::since(conn, ada.1, 20_781).await.unwrap(), []);
-        assert_eq!(days::since(conn, eve.1, 0).await.unwrap(), []);
         // A job ends once, whatever is written of it afterwards.
         jobs::update(conn, &mut done, &[]).await.unwrap();
         assert_eq!(days::since(conn, ada.1, 0).await.unwrap()[0].jobs, 1);

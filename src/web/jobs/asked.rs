@@ -12,6 +12,9 @@ use time::{Date, Duration};
 pub(super) const PATH: &str = "/portal/jobs";
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
+/// Takes one filter out.
+type Clear = fn(&mut Asked);
+
 /// Empty means any.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -117,20 +120,20 @@ impl Asked {
             word => capitalized(word),
         };
         let kind = WorkloadType::named(&self.kind).map_or("", type_name);
-        let all: [(&str, String, fn(&mut Self)); 6] = [
+        let all: [(&str, String, Clear); 6] = [
             (&self.q, format!("“{}”", self.q), |asked| {
-                asked.q.clear()
+                asked.q.clear();
             }),
             (&self.status, status, |asked| asked.status.clear()),
             (&self.kind, kind.to_owned(), |asked| asked.kind.clear()),
             (&self.image, format!("Image {}", self.image), |asked| {
-                asked.image.clear()
+                asked.image.clear();
             }),
             (&self.from, format!("From {}", self.from), |asked| {
-                asked.from.clear()
+                asked.from.clear();
             }),
             (&self.to, format!("To {}", self.to), |asked| {
-                asked.to.clear()
+                asked.to.clear();
             }),
         ];
         let set = all.into_iter().filter(|(value, ..)| !value.is_empty());

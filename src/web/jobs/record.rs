@@ -35,7 +35,7 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
         }
         div.stack.record {
             (outcome(&job, viewer.now))
-            (charge(&job, viewer.now))
+            (charge(&job))
             (configuration(&submitted))
             (timeline(&events.items))
             (artifacts(&job))
@@ -63,7 +63,7 @@ fn outcome(job: &Job, now: OffsetDateTime) -> Markup {
     }
 }
 
-fn charge(job: &Job, now: OffsetDateTime) -> Markup {
+fn charge(job: &Job) -> Markup {
     let ended = job.status.ended();
     let charged = cost(job);
     let verdict = if !ended {
@@ -85,7 +85,6 @@ fn charge(job: &Job, now: OffsetDateTime) -> Markup {
                 dt { "Rate" } dd { (job.hourly_rate_usd) " per hour" }
                 dt { "Set aside" } dd { (job.hold_usd) }
                 @if ended { dt { "Came back" } dd { (job.hold_usd.saturating_sub(charged)) } }
-                @if let Some(seconds) = runtime(job, now) { dt { "Billed for at most" } dd { (said(seconds)) } }
             }
         }
     }
