@@ -15,6 +15,7 @@ pub struct Catalogue {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "GpuFamily")]
 pub struct Gpu {
     /// What a job names it by, such as `RTX4090`.
     pub id: String,

@@ -73,6 +73,8 @@ pub const TWINS: &[(Method, &str)] = &[
     (Method::GET, "/v1/jobs/{job}"),
     (Method::GET, "/v1/jobs/{job}/logs"),
     (Method::POST, "/v1/jobs/{job}/cancel"),
+    (Method::GET, "/v1/jobs/{job}/artifacts"),
+    (Method::POST, "/v1/jobs/{job}/artifacts/{artifact}/download"),
 ];
 
 /// Operations that take an `Idempotency-Key`.

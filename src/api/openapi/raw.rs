@@ -42,6 +42,12 @@ const SEEN: [(&str, &str, &str); 2] = [
 ];
 const RESUMED: [(&str, &str); 1] = [("Last-Event-ID", "Goes on after this one.")];
 
+const RANGED: [(&str, &str); 3] = [
+    ("Range", "One range of bytes."),
+    ("If-Range", "Only if it is still this one."),
+    ("If-None-Match", "Not again if it is this one."),
+];
+
 const ANSWERS: &[Raw] = &[
     Raw {
         path: api::OPENAPI,
@@ -56,11 +62,7 @@ const ANSWERS: &[Raw] = &[
         kind: "text/plain",
         statuses: &[200, 206, 304],
         refusals: &[400, 401, 403, 404, 416, 500, 503],
-        headers: &[
-            ("Range", "One range of bytes."),
-            ("If-Range", "Only if it is still this one."),
-            ("If-None-Match", "Not again if it is this one."),
-        ],
+        headers: &RANGED,
         ..STREAM
     },
     Raw {
@@ -96,6 +98,31 @@ const ANSWERS: &[Raw] = &[
     Raw {
         path: api::BOARD_LIVE,
         data: Some(Schemas::sent::<apps::Board>),
+        ..STREAM
+    },
+    Raw {
+        path: api::INPUT_CONTENT,
+        kind: "application/json",
+        refusals: &[400, 401, 404, 409, 410, 411, 413, 429, 500, 503],
+        query: &[(
+            "token",
+            "string",
+            "That of the slot, unless it is sent as bearer.",
+        )],
+        ..STREAM
+    },
+    Raw {
+        path: api::ARTIFACT_CONTENT,
+        kind: "*/*",
+        statuses: &[200, 206, 304],
+        refusals: &[400, 403, 404, 410, 416, 429, 500, 503],
+        headers: &RANGED,
+        ..STREAM
+    },
+    Raw {
+        path: api::ARTIFACT_ZIP,
+        kind: "application/zip",
+        refusals: &[400, 403, 404, 410, 429, 500, 503],
         ..STREAM
     },
 ];
