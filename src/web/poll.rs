@@ -15,8 +15,6 @@ use std::str::FromStr;
 /// How much markup one answer may bring: with what is around it, and with names
 /// as people give them, 1.5 kB when compressed.
 const ROOM: usize = 3_900;
-/// The same for an answer that brings the region itself, with all that stays.
-const BEGINNING: usize = 3_700;
 /// Says what the page shows. Not `If-None-Match`, which a proxy that caches keeps
 /// to itself.
 const SHOWS: HeaderName = HeaderName::from_static("jg-shows");
@@ -112,8 +110,11 @@ struct Room {
 }
 
 impl Room {
-    const fn of(left: usize) -> Self {
-        Self { left, empty: true }
+    const fn new() -> Self {
+        Self {
+            left: ROOM,
+            empty: true,
+        }
     }
 
     /// Whether there is room; there is always some for one thing, or nothing
@@ -145,7 +146,7 @@ impl Parts {
     /// As much of it as one answer holds: all, or the first rows alone.
     pub(crate) fn beginning(&self) -> Version {
         let mut version = self.version();
-        let mut room = Room::of(BEGINNING);
+        let mut room = Room::new();
         let fits = self.rows.iter().take_while(|row| room.take(&row.markup));
         let fits = fits.count();
         if fits < self.rows.len() {
@@ -233,7 +234,7 @@ impl Parts {
         let tags: Vec<&String> = (now.rows.iter().map(|(_, tag)| tag))
             .chain(&now.fixed)
             .collect();
-        let mut room = Room::of(ROOM);
+        let mut room = Room::new();
         let mut told: Vec<bool> = (0..had.len())
             .map(|at| had[at].is_none() && room.take(markups[at]))
             .collect();

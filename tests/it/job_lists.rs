@@ -463,3 +463,50 @@ async fn the_content_can_be_submitted_again_and_holds_no_secret() {
     let again = api.call(Method::POST, "/v1/jobs", &ada, again).await;
     assert_eq!(again.status, 202, "{:?}", again.body);
 }
+
+#[tokio::test]
+async fn a_search_that_has_read_much_says_where_it_goes_on() {
+    let api = TestApi::start().await;
+    let (token, who) = somebody(&api).await;
+    api.state
+        .store()
+        .write(move |conn| {
+            Box::pin(async move {
+                let mut random = StdRng::seed_from_u64(3);
+                for n in 0..6_001 {
+                    let mut job = job(&mut random, who);
+                    job.created_at = NOW + Duration::seconds(n);
+                    job.spec.name = if n <= 3_900 { "sought" } else { "other" }.into();
+                    if (1..=3_900).contains(&n) {
+                        job.state = State::Ended {
+                            outcome: Outcome::Cancelled,
+                            since: None,
+                        };
+                    }
+                    jobs::insert(conn, &mut job, &[]).await?;
+                }
+                Ok::<_, junglegrid::store::Error>(())
+            })
+        })
+        .await
+        .unwrap();
+    // Many are active, many are called so, and only the oldest is both.
+    let base = "/v1/jobs?status=active&q=sought";
+    let first = api.get(base, &token).await;
+    assert_eq!(first.status, 200, "{:?}", first.body);
+    assert_eq!(
+        (ids(&first.body).len(), &first.body["has_more"]),
+        (0, &json!(true))
+    );
+    let cursor = first.text("/next_cursor");
+    let second = api.get(&format!("{base}&cursor={cursor}"), &token).await;
+    assert_eq!(ids(&second.body).len(), 1);
+    assert_eq!(second.body["has_more"], false);
+    let many = api.get("/v1/jobs?status=active&q=other", &token).await;
+    assert_eq!(ids(&many.body).len(), 20);
+    let none = api.get("/v1/jobs?status=failed&q=sought", &token).await;
+    assert_eq!(
+        (ids(&none.body).len(), &none.body["has_more"]),
+        (0, &json!(false))
+    );
+}

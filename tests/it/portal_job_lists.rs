@@ -56,8 +56,8 @@ async fn only_what_has_not_ended_can_be_ticked() {
         [JOB]
     );
     assert_eq!(
-        page.attributes("#job-rows input", "aria-label"),
-        ["Select train"]
+        page.attributes("#job-rows input", "aria-labelledby"),
+        ["j2c3d4e5f"]
     );
     assert_eq!(
         page.attributes("#many a", "href"),

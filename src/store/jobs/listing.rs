@@ -12,7 +12,9 @@ use crate::domain::id::WorkspaceId;
 use crate::domain::job::Status;
 use crate::domain::spec::WorkloadType;
 use crate::store::{Conn, Error, places};
-use sqlx::AssertSqlSafe;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::QueryAs;
+use sqlx::{Any, AssertSqlSafe, FromRow};
 use std::collections::HashMap;
 
 /// In which order.
@@ -220,9 +222,12 @@ impl Filter {
         walks.collect::<Vec<_>>().join(" UNION ALL ")
     }
 
-    /// The same, as soon as it has so many of whichever walk.
-    fn some(&self) -> String {
-        format!("{} LIMIT $6", self.statement())
+    /// How many jobs all walks find together, as far as `$6`.
+    fn counting(&self) -> String {
+        format!(
+            "SELECT COUNT(*) FROM ({} LIMIT $6) AS all_walks",
+            self.statement()
+        )
     }
 }
 
@@ -248,16 +253,18 @@ pub async fn list(conn: &mut Conn, workspace: WorkspaceId, filter: &Filter) -> R
     Ok(page)
 }
 
-/// Where the first jobs of a span are, in the direction of reading: what the
-/// statement says, `limit` at most.
-async fn walk(
-    conn: &mut Conn,
+/// A statement of walks, with its parameters.
+fn bound<'q, T>(
+    statement: String,
     workspace: WorkspaceId,
-    filter: &Filter,
-    span: &Span,
-    (statement, limit): (String, usize),
-) -> Result<Vec<(i64, String)>, Error> {
-    let mut query = sqlx::query_as::<_, (i64, String)>(AssertSqlSafe(statement))
+    filter: &'q Filter,
+    span: &'q Span,
+    limit: usize,
+) -> QueryAs<'q, Any, T, AnyArguments>
+where
+    T: for<'r> FromRow<'r, AnyRow>,
+{
+    let mut query = sqlx::query_as(AssertSqlSafe(statement))
         .bind(workspace.to_string())
         .bind(span.after.0)
         .bind(&span.after.1)
@@ -267,6 +274,19 @@ async fn walk(
     if !filter.image.is_empty() {
         query = query.bind(&filter.image);
     }
+    query
+}
+
+/// Where the first jobs of a span are, in the direction of reading: what the
+/// statement says, `limit` at most.
+async fn walk(
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    filter: &Filter,
+    span: &Span,
+    (statement, limit): (String, usize),
+) -> Result<Vec<(i64, String)>, Error> {
+    let query = bound(statement, workspace, filter, span, limit);
     let mut places = query.fetch_all(conn).await?;
     places.sort_unstable();
     if span.descending {
@@ -310,9 +330,14 @@ async fn search(
     let few = if filter.statuses.is_empty() {
         None
     } else {
-        let ask = (filter.some(), LOOKS + 1);
-        let all = walk(conn, workspace, filter, span, ask).await?;
-        (all.len() <= LOOKS).then_some(all)
+        let asked = bound(filter.counting(), workspace, filter, span, LOOKS + 1);
+        let (count,): (i64,) = asked.fetch_one(&mut *conn).await?;
+        if usize::try_from(count).is_ok_and(|count| count <= LOOKS) {
+            let ask = (filter.statement(), LOOKS);
+            Some(walk(conn, workspace, filter, span, ask).await?)
+        } else {
+            None
+        }
     };
     if let Some(all) = few {
         for chunk in all.chunks(CHUNK) {
@@ -333,13 +358,15 @@ async fn search(
             newest_first: span.descending,
         };
         let certain = filter.statuses.is_empty() && filter.image.is_empty();
-        let step = if certain { wanted } else { CHUNK };
+        // Most often the first few are enough.
+        let mut step = if certain { wanted } else { 2 * wanted };
         let mut search = Search::begin(conn, workspace, sought).await?;
         let mut looks = 0;
         loop {
             let next = search.next(conn, step).await?;
             let over = next.len() < step;
             looks += next.len();
+            step = CHUNK.max(step);
             let last = next.last().cloned();
             if certain {
                 found.extend(next);

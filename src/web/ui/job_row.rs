@@ -89,7 +89,7 @@ fn job_row(job: &Job, now: OffsetDateTime, choose: bool) -> Row {
                 None => td { (nothing("has not started")) },
             }
             @if choose { td { @if !job.status.ended() {
-                input type="checkbox" form="many" name="id" value=(job.id) aria-label={ "Select " (job.name) };
+                input type="checkbox" form="many" name="id" value=(job.id) aria-labelledby={ "j" (key) };
             } } }
         }
     };
