@@ -10,6 +10,7 @@ use crate::api::{
     AcknowledgeDraft, CreateDraft, DeleteDraft, EstimateDraft, GetDraft, ListDrafts, PatchDraft,
     SubmitDraft,
 };
+use crate::domain::file::Kind;
 use crate::domain::id::{DraftId, EstimateId};
 use crate::domain::money::Usd;
 use crate::domain::spec::{JobSpec, Level, OptimizeFor, RegionMode};
@@ -426,6 +427,14 @@ fn to_content(spec: &JobSpec) -> Content {
     set("environment", json!(spec.environment));
     set("timeout_seconds", json!(spec.time_limit_seconds));
     set("expected_artifacts", json!(spec.expected_artifacts));
+    let given = |kind: Kind| -> Vec<Value> {
+        let files = spec.files.iter().filter(|file| file.kind == kind);
+        files
+            .map(|file| json!({ "input_id": file.input_id }))
+            .collect()
+    };
+    set("input_files", json!(given(Kind::Input)));
+    set("script_files", json!(given(Kind::Script)));
     set("metadata", json!(spec.metadata));
     let resources = &spec.resources;
     set("model_size_gb", json!(resources.model_size_gb));

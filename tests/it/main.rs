@@ -29,6 +29,7 @@ mod output;
 mod plans;
 mod portal;
 mod portal_apps;
+mod portal_files;
 mod portal_jobs;
 mod portal_keys;
 mod portal_logs;

@@ -1,6 +1,7 @@
 //! `/portal/jobs/{job}`: one job, live, with what can be done about it.
 use super::feed::{self, Feed};
 use super::{output, view};
+use crate::api::artifacts::OfJob;
 use crate::api::drafts::NewDraft;
 use crate::api::jobs::{Cancellation, EventFilter, Job};
 use crate::api::logs::{Filter, Page};
@@ -9,7 +10,7 @@ use crate::web::hx::{self, Wants};
 use crate::web::live::{self, Mark};
 use crate::web::shell::{self, Nav};
 use crate::web::viewer::Viewer;
-use crate::web::{Error, Portal};
+use crate::web::{Error, Portal, files};
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -43,8 +44,9 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which) -> Result<Response, E
         event: events.items.last().map_or(0, |event| event.sequence),
         log: logs.items.last().map_or(0, |item| item.entry_id),
     };
+    let left = view::left(&viewer.api, &job).await;
     let main = page(
-        &job,
+        (&job, left.as_ref()),
         view::timeline(&job, &events.items),
         &logs,
         seen,
@@ -54,16 +56,23 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which) -> Result<Response, E
     Ok(shell::page(&viewer, &title, Nav::Jobs, main).into_response())
 }
 
-fn page(job: &Job, timeline: Markup, logs: &Page, seen: Mark, now: OffsetDateTime) -> Markup {
+fn page(
+    (job, left): (&Job, Option<&OfJob>),
+    timeline: Markup,
+    logs: &Page,
+    seen: Mark,
+    now: OffsetDateTime,
+) -> Markup {
     let active = !job.status.ended();
-    let [head, state, cost, facts] = view::regions(job, now).map(|(_, markup)| markup);
+    let [head, state, cost, facts, artifacts] =
+        view::regions(job, left, now).map(|(_, markup)| markup);
     html! {
         @if active { noscript { meta http-equiv="refresh" content="3"; } }
         (head)
         p.vh #say role="status" aria-live="polite" {}
         div.cols {
-            div.stack { (state) (output::terminal(job, &logs.items)) (timeline) }
-            div.stack { (cost) (facts) }
+            div.stack { (state) (output::terminal(job, &logs.items)) (artifacts) (timeline) }
+            div.stack { (cost) (facts) (files::of_job::inputs(job)) }
             @if active { (live::connection(feed::ID, &format!("{}/live", view::path(job.id)), seen)) }
         }
         @if active { (view::cancel_dialog(job)) }
