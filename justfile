@@ -40,6 +40,10 @@ load-streams *arguments:
 bench-output *arguments:
     cargo bench --bench output -- {{arguments}}
 
+# Measure what large files cost the server in time and memory; takes a size in MiB
+bench-files *arguments:
+    cargo bench --bench files -- {{arguments}}
+
 # Measure whether answers tell by their time who has an account
 timing *arguments:
     cargo bench --bench enumeration -- {{arguments}}

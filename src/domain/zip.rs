@@ -147,7 +147,7 @@ fn central(entry: &Entry, offset: u64) -> Vec<u8> {
     let extra = extra(&numbers);
     let mut bytes = b"PK\x01\x02".to_vec();
     // Made where files have the rights of Unix.
-    bytes.extend((VERSION | 3 << 8).to_le_bytes());
+    bytes.extend((VERSION | (3 << 8)).to_le_bytes());
     bytes.extend(common(entry, &extra));
     bytes.extend([0; 6]);
     bytes.extend((0o100_644_u32 << 16).to_le_bytes());
@@ -160,10 +160,11 @@ fn central(entry: &Entry, offset: u64) -> Vec<u8> {
 /// Two seconds are as exact as it gets, and time begins in 1980.
 fn moment(at: OffsetDateTime) -> u32 {
     let year = u32::try_from(at.year().clamp(1980, 2107) - 1980).unwrap_or(0);
-    let date = year << 9 | u32::from(u8::from(at.month())) << 5 | u32::from(at.day());
-    let time =
-        u32::from(at.hour()) << 11 | u32::from(at.minute()) << 5 | u32::from(at.second()) / 2;
-    date << 16 | time
+    let (month, day) = (u32::from(u8::from(at.month())), u32::from(at.day()));
+    let (hour, minute) = (u32::from(at.hour()), u32::from(at.minute()));
+    let date = (year << 9) | (month << 5) | day;
+    let time = (hour << 11) | (minute << 5) | (u32::from(at.second()) / 2);
+    (date << 16) | time
 }
 
 /// The same name, if none of these has it yet, else with a number before its ending.
@@ -207,7 +208,7 @@ mod tests {
         bytes[at..at + wide]
             .iter()
             .rev()
-            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+            .fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
     }
 
     #[test]

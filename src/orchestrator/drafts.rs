@@ -427,14 +427,13 @@ fn to_content(spec: &JobSpec) -> Content {
     set("environment", json!(spec.environment));
     set("timeout_seconds", json!(spec.time_limit_seconds));
     set("expected_artifacts", json!(spec.expected_artifacts));
-    let given = |kind: Kind| -> Vec<Value> {
-        let files = spec.files.iter().filter(|file| file.kind == kind);
-        files
+    for (field, kind) in [("input_files", Kind::Input), ("script_files", Kind::Script)] {
+        let of_kind = spec.files.iter().filter(|file| file.kind == kind);
+        let ids: Vec<_> = of_kind
             .map(|file| json!({ "input_id": file.input_id }))
-            .collect()
-    };
-    set("input_files", json!(given(Kind::Input)));
-    set("script_files", json!(given(Kind::Script)));
+            .collect();
+        set(field, json!(ids));
+    }
     set("metadata", json!(spec.metadata));
     let resources = &spec.resources;
     set("model_size_gb", json!(resources.model_size_gb));

@@ -47,6 +47,9 @@ async fn overview(cx: Cx, _: Call<GetOverview>) -> Result<Overview, Error> {
         ..Filter::default()
     };
     let recent = queries::list(&mut conn, workspace, &newest).await?;
+    let recent = recent.into_iter().map(|job| view::job(job, None, now));
+    let mut recent: Vec<_> = recent.collect();
+    view::with_collections(&mut conn, &mut recent).await?;
     let waiting = store::drafts::waiting(&mut conn, workspace, now, 3).await?;
     Ok(Overview {
         running: count(Status::Assigned) + count(Status::Running),
@@ -56,10 +59,7 @@ async fn overview(cx: Cx, _: Call<GetOverview>) -> Result<Overview, Error> {
         balance: balance(&cx, &mut conn).await?,
         burn_rate_usd: queries::burn_rate(&mut conn, workspace).await?,
         spend: spend(&cx, &mut conn).await?,
-        recent: recent
-            .into_iter()
-            .map(|job| view::job(job, None, now))
-            .collect(),
+        recent,
         drafts: waiting
             .into_iter()
             .map(|draft| drafts::show(&cx, draft, None))

@@ -167,7 +167,7 @@ pub async fn list(
 ) -> Result<Vec<Artifact>, Error> {
     // Above every id.
     let before = if filter.before.is_empty() {
-        "~"
+        "zzzz"
     } else {
         &filter.before
     };

@@ -126,7 +126,7 @@ pub async fn list(
 ) -> Result<Vec<Input>, Error> {
     // Above every id.
     let before = if filter.before.is_empty() {
-        "~"
+        "zzzz"
     } else {
         &filter.before
     };

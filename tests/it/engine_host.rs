@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod apps;
 mod ends;
+mod files;
 mod output;
 mod upkeep;
 mod walls;

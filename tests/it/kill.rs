@@ -14,15 +14,20 @@ use std::time::Duration;
 
 const KILLS: usize = 20;
 
-/// A small job, what it prints and how it ends.
+/// A small job, what it is given, what it prints and leaves, and how it ends.
 struct Errand {
     body: Value,
     lines: usize,
     exit: i64,
+    /// What is in the file that it is given.
+    given: Option<String>,
+    /// How many files it leaves, and how large each is.
+    leaves: (usize, usize),
 }
 
 fn errand(random: &mut StdRng, marker: &str) -> Errand {
-    let (work, lines, exit) = match random.random_range(0..4) {
+    let (mut given, mut leaves) = (None, (0, 0));
+    let (work, lines, exit) = match random.random_range(0..6) {
         0 => ("true".to_owned(), 0, 0),
         1 => (format!("sleep 0.{}", random.random_range(1..5)), 0, 0),
         2 => {
@@ -30,12 +35,88 @@ fn errand(random: &mut StdRng, marker: &str) -> Errand {
             let work = format!("i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo line $i; done");
             (work, lines, 0)
         }
+        3 => {
+            let lines = random.random_range(1..300);
+            given = Some((1..=lines).map(|n| format!("line {n}\n")).collect());
+            ("cat inputs/data".to_owned(), lines, 0)
+        }
+        4 => {
+            leaves = (random.random_range(1..40), random.random_range(0..400_000));
+            let (count, size) = leaves;
+            let work = format!(
+                "mkdir artifacts/d; for i in $(seq {count}); do head -c {size} /dev/zero > artifacts/d/$i; done"
+            );
+            (work, 0, 0)
+        }
         _ => ("echo failing >&2; sleep 0.1; exit 9".to_owned(), 1, 9),
     };
     Errand {
         body: script(&format!(": {marker}; {work}")),
         lines,
         exit,
+        given,
+        leaves,
+    }
+}
+
+/// Sends something until it is answered with success, however often the server dies.
+async fn insist(person: &Person<'_>, method: Method, path: &str, body: &str) -> Value {
+    eventually("an answer", async || {
+        let request = person.grid.request(method.clone(), path);
+        let request = request.bearer_auth(&person.token).body(body.to_owned());
+        let answer = request.send().await.ok()?;
+        let status = answer.status();
+        let body: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+        assert!(status.is_success(), "{path}: {body}");
+        Some(body)
+    })
+    .await
+}
+
+/// Uploads the file of an errand; its id.
+async fn bring(person: &Person<'_>, bytes: &str) -> String {
+    let body = json!({ "filename": "data" }).to_string();
+    let slot = insist(person, Method::POST, "/v1/job-inputs", &body).await;
+    // The server's port changes whenever it starts.
+    let path = |field: &str| {
+        let url = slot["upload"][field].as_str().unwrap();
+        url[url.find("/v1/").unwrap()..].to_owned()
+    };
+    insist(person, Method::PUT, &path("upload_url"), bytes).await;
+    let done = insist(person, Method::POST, &path("complete_url"), "").await;
+    assert_eq!(
+        (&done["ready"], &done["size_bytes"]),
+        (&json!(true), &json!(bytes.len()))
+    );
+    done["id"].as_str().unwrap().to_owned()
+}
+
+/// What a job has left is there, all of it and once.
+async fn has_left(person: &Person<'_>, job: &Value, (count, size): (usize, usize)) {
+    let id = job["id"].as_str().unwrap();
+    let list = person.see(&format!("/v1/jobs/{id}/artifacts")).await;
+    let artifacts = list["artifacts"].as_array().unwrap();
+    let names: BTreeSet<_> = artifacts
+        .iter()
+        .map(|one| one["filename"].as_str().unwrap())
+        .collect();
+    let expected: Vec<String> = (1..=count).map(|n| format!("d/{n}")).collect();
+    assert_eq!(names, expected.iter().map(String::as_str).collect());
+    assert_eq!(artifacts.len(), count, "each once");
+    assert!(artifacts.iter().all(|one| one["size_bytes"] == json!(size)));
+    assert_eq!(job["artifacts_ready"], true);
+    let folder = person.grid.data().join("artifacts").join(id);
+    let there = std::fs::read_dir(folder).map_or(0, Iterator::count);
+    assert_eq!(there, count, "no more and no less lies on the disk");
+    if let Some(one) = artifacts.first() {
+        let path = format!(
+            "/v1/jobs/{id}/artifacts/{}/download",
+            one["id"].as_str().unwrap()
+        );
+        let url = person.post(&path, json!({})).await.text("/url");
+        let path = &url[url.find("/v1/").unwrap()..];
+        let file = person.grid.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(file.bytes().await.unwrap(), vec![0; size]);
     }
 }
 
@@ -82,7 +163,11 @@ async fn twenty_kills_lose_nothing_and_do_nothing_twice() {
         let mut random = StdRng::seed_from_u64(seed);
         let mut done: Vec<(String, Errand)> = Vec::new();
         while !over.load(Ordering::Relaxed) {
-            let errand = errand(&mut random, &marker);
+            let mut errand = errand(&mut random, &marker);
+            if let Some(bytes) = &errand.given {
+                let input = bring(&ada, bytes).await;
+                errand.body["input_files"] = json!([input]);
+            }
             let key = format!("key-{}", done.len());
             let id = submit(&ada, &key, &errand).await;
             done.push((id, errand));
@@ -136,7 +221,13 @@ async fn twenty_kills_lose_nothing_and_do_nothing_twice() {
         let events = ada.events(id).await;
         let kinds: Vec<_> = events.iter().map(|e| e["type"].as_str().unwrap()).collect();
         let end = format!("job.{status}");
-        let steps = ["job.queued", "billing.held", "job.assigned", "job.started"];
+        has_left(&ada, &job, errand.leaves).await;
+        let mut steps = vec!["job.queued", "billing.held", "job.assigned"];
+        steps.extend(errand.given.as_ref().map(|_| "job.preparing"));
+        steps.push("job.started");
+        if errand.leaves.0 > 0 {
+            steps.extend(["job.collecting", "artifacts.collected"]);
+        }
         let steps: Vec<_> = steps
             .into_iter()
             .chain([end.as_str(), "billing.settled"])

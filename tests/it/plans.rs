@@ -1,8 +1,8 @@
 //! Hot statements use an index, and nothing is sorted that comes sorted.
 use crate::harness::TestApi;
-use junglegrid::store::apps;
 use junglegrid::store::jobs::{self, events, logs, queries};
 use junglegrid::store::{Store, sessions};
+use junglegrid::store::{apps, artifacts, inputs};
 use sqlx::Row as _;
 
 /// How `SQLite` would go about it.
@@ -63,6 +63,15 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
             queries::PRINTED_OTHER,
             "jobs_by_workspace ",
         ),
+        ("what people bring", inputs::LIST, "inputs_by_workspace "),
+        ("room for it", inputs::KEPT, "inputs_by_workspace "),
+        (
+            "what jobs leave",
+            artifacts::LIST,
+            "artifacts_by_workspace ",
+        ),
+        ("room for that", artifacts::KEPT, "artifacts_by_workspace "),
+        ("what a job leaves", artifacts::OF_JOB, "artifacts_by_job "),
         ("a bearer", sessions::BEARER, "sqlite_autoindex_sessions_2 "),
         ("a session", sessions::DESCRIBE, "jobs_by_workspace_status "),
         (

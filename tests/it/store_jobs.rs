@@ -19,14 +19,14 @@ use std::collections::BTreeMap;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
-const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
+pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 
-fn id<T: Id>() -> T {
+pub(crate) fn id<T: Id>() -> T {
     random::id(NOW)
 }
 
 /// Somebody with a workspace.
-async fn settle_down(conn: &mut Conn, email: &str) -> (AccountId, WorkspaceId) {
+pub(crate) async fn settle_down(conn: &mut Conn, email: &str) -> (AccountId, WorkspaceId) {
     let account = Account {
         id: id(),
         email: email.into(),
@@ -54,7 +54,7 @@ async fn settle_down(conn: &mut Conn, email: &str) -> (AccountId, WorkspaceId) {
 }
 
 /// A queued job of the `n`th second.
-fn job((account, workspace): (AccountId, WorkspaceId), n: i64) -> Job {
+pub(crate) fn job((account, workspace): (AccountId, WorkspaceId), n: i64) -> Job {
     let at = NOW + Duration::seconds(n);
     Job {
         id: random::id(at),

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::sync::OwnedMutexGuard;
 
 /// So often it is tried to write down what a job has left.
 const TRIES: usize = 3;
@@ -31,6 +32,8 @@ const AT_ONCE: i64 = 500;
 pub(in crate::orchestrator) struct Collected {
     pub(in crate::orchestrator) artifacts: Vec<Artifact>,
     pub(in crate::orchestrator) collection: Collection,
+    /// Nobody else fills the same room until it is written down.
+    _turn: OwnedMutexGuard<()>,
 }
 
 /// Copies what a job has left; nothing of one that never ran, or of an app, whose files
@@ -52,10 +55,11 @@ pub(in crate::orchestrator) async fn collect(
     let Some(workspace) = state.engine().workspace(handle) else {
         return Ok(None);
     };
+    let turn = state.disk().turn(job.workspace).await;
     let looked_into = workspace.clone();
     let anything = blocking(move || Ok(harvest::anything(&looked_into))).await?;
     if !anything {
-        return Ok(Some(collected(state, job, Ok(Harvest::default()))));
+        return Ok(Some(collected(state, job, Ok(Harvest::default()), turn)));
     }
     lifecycle::collecting(state, job.id, end).await?;
     let mut tries = 0;
@@ -69,7 +73,7 @@ pub(in crate::orchestrator) async fn collect(
             done => break done,
         }
     };
-    Ok(Some(collected(state, job, harvest)))
+    Ok(Some(collected(state, job, harvest, turn)))
 }
 
 /// Stops the thread that copies when nobody waits for it any more.
@@ -102,7 +106,11 @@ async fn look_through(
     let stopped = Arc::clone(&stop.0);
     let copying = tokio::task::spawn_blocking(move || {
         fresh(&into)?;
-        harvest::harvest(&workspace, &into, (limits, &first), &stopped)
+        let harvest = harvest::harvest(&workspace, &into, (limits, &first), &stopped)?;
+        if harvest.found.is_empty() {
+            gone(&into)?;
+        }
+        Ok(harvest)
     });
     let harvest = tokio::select! {
         done = copying => done.map_err(|error| Error::Internal(error.into()))?,
@@ -142,7 +150,12 @@ fn below(path: &str) -> Option<String> {
     Some(rest.to_owned())
 }
 
-fn collected(state: &State, job: &Job, harvest: io::Result<Harvest>) -> Collected {
+fn collected(
+    state: &State,
+    job: &Job,
+    harvest: io::Result<Harvest>,
+    turn: OwnedMutexGuard<()>,
+) -> Collected {
     let (now, kept) = (state.now(), state.config().files.artifacts_kept);
     let (harvest, why) = match harvest {
         Ok(harvest) => {
@@ -157,7 +170,10 @@ fn collected(state: &State, job: &Job, harvest: io::Result<Harvest>) -> Collecte
     let artifacts: Vec<Artifact> = harvest
         .found
         .into_iter()
-        .map(|found| artifact(job, found, (state.id(), now, now + kept)))
+        .zip(0_i32..)
+        // Ids of one moment have no order; these have that in which they were found.
+        .map(|(found, n)| (found, random::id(now + time::Duration::MILLISECOND * n)))
+        .map(|(found, id)| artifact(job, found, (id, now, now + kept)))
         .collect();
     let there = |path: &String| {
         let Some(path) = below(path) else { return true };
@@ -176,6 +192,7 @@ fn collected(state: &State, job: &Job, harvest: io::Result<Harvest>) -> Collecte
             missing,
         },
         artifacts,
+        _turn: turn,
     }
 }
 
@@ -263,18 +280,27 @@ pub(in crate::orchestrator) async fn sweep(state: &State) -> Result<(), Error> {
     let brought = inputs::removable(&mut conn, AT_ONCE).await?;
     let kept = table::removable(&mut conn, AT_ONCE).await?;
     drop(conn);
+    // One that cannot be removed must not keep the others.
     for id in brought {
-        remove_input(state, id).await?;
+        if let Err(error) = remove_input(state, id).await {
+            tracing::warn!(%error, input = %id, "its file cannot be removed");
+        }
     }
     for (id, place) in kept {
-        remove_artifact(state, &id, &place).await?;
+        if let Err(error) = remove_artifact(state, &id, &place).await {
+            tracing::warn!(%error, artifact = id, "its file cannot be removed");
+        }
     }
-    remove_leftovers(state).await
+    Ok(())
 }
 
-/// Folders of jobs of which nothing is kept: all of it was deleted, or a collection was
-/// interrupted for good.
-async fn remove_leftovers(state: &State) -> Result<(), Error> {
+/// Removes folders of jobs of which nothing is kept: what collections have left that
+/// were interrupted for good.
+///
+/// # Errors
+///
+/// If the database does not answer, or one cannot be removed.
+pub(in crate::orchestrator) async fn tidy(state: &State) -> Result<(), Error> {
     let disk = state.disk().clone();
     for id in blocking(move || disk.jobs()).await? {
         let mut conn = state.store().read().await?;
@@ -303,7 +329,14 @@ pub(super) async fn remove_input(state: &State, id: InputId) -> Result<(), Error
 /// The same for an artifact.
 pub(super) async fn remove_artifact(state: &State, id: &str, place: &str) -> Result<(), Error> {
     let (file, id) = (state.disk().artifact(place), id.to_owned());
-    blocking(move || disk::remove(&file)).await?;
+    let folder = file.parent().map(std::path::Path::to_owned);
+    blocking(move || {
+        disk::remove(&file)?;
+        // Stays if there are others in it.
+        let _ = folder.map(std::fs::remove_dir);
+        Ok(())
+    })
+    .await?;
     state
         .store()
         .write(move |conn| {

@@ -54,7 +54,11 @@ const ARTIFACTS: &str = "artifacts";
 pub(in crate::orchestrator) struct Disk {
     dir: Arc<Path>,
     under_way: Arc<Mutex<UnderWay>>,
+    turns: Arc<Mutex<HashMap<WorkspaceId, Turn>>>,
 }
+
+/// One at a time fills a workspace's room with what jobs have left.
+type Turn = Arc<tokio::sync::Mutex<()>>;
 
 #[derive(Debug, Default)]
 struct UnderWay {
@@ -67,6 +71,7 @@ impl Disk {
         Self {
             dir: files.dir.clone().into(),
             under_way: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -121,6 +126,18 @@ impl Disk {
             bytes,
         };
         (promise, before)
+    }
+
+    /// Waits until nobody else collects what jobs of this workspace have left.
+    pub(super) async fn turn(&self, workspace: WorkspaceId) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self
+                .turns
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            Arc::clone(turns.entry(workspace).or_default())
+        };
+        turn.lock_owned().await
     }
 
     /// The right to write the file of an input; `None` if somebody else does so now.

@@ -30,12 +30,23 @@ struct Query {
 
 /// `PUT` with the slot's token in the address or as the bearer. Whatever else is sent
 /// along means nothing: some clients send their key, others nothing.
-pub(super) async fn receive(
-    Extracted(state): Extracted<State>,
-    request: Request,
-) -> Result<Response, Error> {
+pub(super) async fn receive(Extracted(state): Extracted<State>, request: Request) -> Response {
+    match received(&state, request).await {
+        Ok(input) => {
+            let known = [(header::CACHE_CONTROL, "no-store")];
+            (StatusCode::OK, known, Json(inputs::view(input))).into_response()
+        }
+        Err(error) => {
+            // What is left of the body is not read: nothing can follow it.
+            let close = [(header::CONNECTION, "close")];
+            (close, error).into_response()
+        }
+    }
+}
+
+async fn received(state: &State, request: Request) -> Result<Input, Error> {
     let (mut parts, body) = request.into_parts();
-    let Path((id,)) = route::path::<(InputId,)>(&mut parts, &state).await?;
+    let Path((id,)) = route::path::<(InputId,)>(&mut parts, state).await?;
     let query = route::query::<Query>(&parts.uri)?;
     let bearer = parts.headers.get_all(header::AUTHORIZATION).iter();
     let bearers = bearer.filter_map(|value| {
@@ -49,9 +60,7 @@ pub(super) async fn receive(
         .ok_or_else(|| Error::NotFound("There is nothing to upload to at this address.".into()))?;
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let input = take(&state, input, length, body).await?;
-    let known = [(header::CACHE_CONTROL, "no-store")];
-    Ok((StatusCode::OK, known, Json(inputs::view(input))).into_response())
+    take(state, input, length, body).await
 }
 
 fn opens(token: &str, slot: &Input) -> bool {
@@ -121,6 +130,8 @@ async fn room(state: &State, input: &Input, length: Option<u64>) -> Result<(u64,
     let (promise, others) = state.disk().promise(input.workspace, wanted);
     let mut conn = state.store().read().await?;
     let used = used(&mut conn, input.workspace).await?;
+    // What it replaces makes room for it.
+    let used = used - input.size.unwrap_or(0);
     let used = u64::try_from(used).unwrap_or(0).saturating_add(others);
     let free = files.quota.saturating_sub(used);
     if length.is_some_and(|length| length > free) || free == 0 {

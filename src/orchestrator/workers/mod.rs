@@ -7,6 +7,7 @@ pub mod observer;
 pub mod scheduler;
 pub mod sweep;
 
+use super::files::collect;
 use super::{Error, State};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -35,6 +36,9 @@ pub async fn run(state: State, tasks: TaskTracker) {
         if pause(&state, AFTER_FAILURE).await {
             return;
         }
+    }
+    if let Err(error) = collect::tidy(&state).await {
+        tracing::error!(%error, "what interrupted collections have left could not be removed");
     }
     tasks.spawn(sweep::run(state.clone()));
     let housekeeper = state.clone();

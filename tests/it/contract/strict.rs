@@ -51,6 +51,12 @@ fn strict(path: &str, name: &str, value: &Value) {
         "managed_capacity_available" | "inputs_prepared" | "scripts_prepared" => {
             value.is_boolean() || value.is_null()
         }
+        "input_files" | "script_files" | "inputs" | "artifacts" | "missing_artifacts" => {
+            value.is_array()
+        }
+        "artifact" | "upload" => value.is_object(),
+        "mime_type" | "content_type" | "mount_path" | "kind" | "download_url" | "url"
+        | "filename" | "sha256" | "script_file" => value.is_string(),
         "wait_duration_seconds" | "limit" | "entry_id" | "sequence" | "time_limit_seconds" => {
             value.is_i64()
         }
@@ -204,6 +210,9 @@ async fn strict_clients_can_read_every_reply() {
     ] {
         all_strict(path, &ada.see(path).await);
     }
+    ada.post(&format!("/v1/jobs/{running}/cancel"), json!({}))
+        .await;
+    files(&ada).await;
     for (path, body, status) in [
         ("/v1/mcp/jobs", hopeless, 422),
         ("/v1/mcp/jobs", json!({}), 400),
@@ -215,4 +224,62 @@ async fn strict_clients_can_read_every_reply() {
         assert!(refused.body.get("data").is_none());
         is_problem(&refused.body);
     }
+}
+
+/// Files in every state.
+async fn files(ada: &Person<'_>) {
+    let slot = ada
+        .post(
+            "/v1/job-inputs",
+            json!({ "filename": "a", "content_type": null, "kind": null }),
+        )
+        .await;
+    all_strict("/v1/job-inputs", &slot.body);
+    let [url, done] = ["upload_url", "complete_url"].map(|field| {
+        let url = slot.text(&format!("/upload/{field}"));
+        url.strip_prefix(&ada.grid.url()).unwrap().to_owned()
+    });
+    all_strict("/v1/mcp/inputs", &ada.see("/v1/job-inputs").await);
+    let sent = ada.grid.request(Method::PUT, &url).body("x").send().await;
+    assert_eq!(sent.unwrap().status(), 200);
+    all_strict("/v1/mcp/inputs", &ada.see("/v1/job-inputs").await);
+    let done = ada.post(&done, Value::Null).await;
+    all_strict("/v1/job-inputs/complete", &done.body);
+    let list = ada.see("/v1/job-inputs").await;
+    all_strict("/v1/mcp/inputs", &list);
+    assert_eq!(
+        list["inputs"][0]["content_type"],
+        "application/octet-stream"
+    );
+    let job = and(
+        script("cat inputs/a > artifacts/b"),
+        json!({
+            "input_files": [list["inputs"][0]["input_id"]],
+            "expected_artifacts": ["/workspace/artifacts/b", "/workspace/artifacts/c"],
+        }),
+    );
+    let id = ada.submit(job).await;
+    ada.ended(&id).await;
+    both(ada, Method::GET, &format!("/v1/jobs/{id}"), &Value::Null).await;
+    let path = format!("/v1/jobs/{id}/artifacts");
+    let (found, _) = both(ada, Method::GET, &path, &Value::Null).await;
+    let artifact = found["artifacts"][0]["artifact_id"].as_str().unwrap();
+    both(
+        ada,
+        Method::POST,
+        &format!("{path}/{artifact}/download"),
+        &Value::Null,
+    )
+    .await;
+    for path in [
+        "/v1/artifacts".to_owned(),
+        format!("/v1/artifacts/{artifact}"),
+        format!("/v1/artifacts/{artifact}/preview"),
+    ] {
+        all_strict(&path, &ada.see(&path).await);
+    }
+    let zip = ada
+        .post("/v1/artifacts/zip", json!({ "ids": [artifact] }))
+        .await;
+    all_strict("/v1/artifacts/zip", &zip.body);
 }

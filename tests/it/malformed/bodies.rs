@@ -20,6 +20,71 @@ fn job(field: &str, value: &str) -> String {
 pub(super) fn json() -> Vec<Case> {
     let jobs = |what, body: String, says| post(what, "/v1/jobs", body, 400, says);
     vec![
+        post(
+            "a file without a name",
+            "/v1/job-inputs",
+            "",
+            400,
+            "Give the file a name",
+        ),
+        post(
+            "a file with a path",
+            "/v1/job-inputs",
+            "{\"filename\": \"../x\"}",
+            400,
+            "no slashes",
+        ),
+        post(
+            "a file called by a number",
+            "/v1/job-inputs",
+            "{\"filename\": 5}",
+            400,
+            "not right",
+        ),
+        post(
+            "an archive of nothing",
+            "/v1/artifacts/zip",
+            "{}",
+            400,
+            "Choose 1 to",
+        ),
+        post(
+            "an archive of words",
+            "/v1/artifacts/zip",
+            "{\"ids\": [\"x\"]}",
+            400,
+            "not all ids",
+        ),
+        post(
+            "a confirmation of nothing",
+            "/v1/job-inputs/in_1/complete",
+            "",
+            404,
+            "nothing under this id",
+        ),
+        post(
+            "a download of nothing",
+            "/v1/jobs/job_1/artifacts/art_1/download",
+            "",
+            404,
+            "nothing under this id",
+        ),
+        post(
+            "an upload to nowhere",
+            "/v1/job-inputs/in_1/content?token=%00",
+            "x",
+            404,
+            "nothing under this id",
+        )
+        .method("PUT"),
+        post(
+            "a signature of nothing",
+            "/v1/artifacts/art_00000000000000000000000000000000/content?expires=x&signature=y",
+            "",
+            400,
+            "query is not right",
+        )
+        .method("GET"),
         jobs("not JSON", "hello".into(), "not valid JSON"),
         jobs(
             "JSON that breaks off",
@@ -148,7 +213,7 @@ pub(super) fn json() -> Vec<Case> {
         jobs(
             "an input that nobody has",
             job("input_files", "[{\"input_id\":\"in_12345\"}]"),
-            "no such input",
+            "There is no input in_12345",
         ),
         jobs(
             "an array as metadata",
