@@ -69,7 +69,7 @@ fn path(visitor: Visitor) {
             .await;
         browser
             .reads("#job-artifacts", |text| {
-                ["Present", "Missing", "copy.csv", "out/said.txt"]
+                ["Present", "Missing", "copy.csv", "said.txt"]
                     .iter()
                     .all(|words| text.contains(words))
             })
@@ -103,7 +103,7 @@ fn path(visitor: Visitor) {
             .await;
         let left = browser.text("#artifacts").await;
         assert!(
-            left.contains("out/said.txt") && !left.contains("copy.csv"),
+            left.contains("said.txt") && !left.contains("copy.csv"),
             "{left}"
         );
 

@@ -248,7 +248,7 @@ fn row(one: &Listed, chosen: &Chosen, now: OffsetDateTime) -> Markup {
             th scope="row" {
                 div.row {
                     input type="checkbox" name="id" value=(id) checked[chosen.ids.contains(&id)] aria-label={ "Choose " (name) };
-                    a href=(super::path(artifact.id)) { span hx-ignore { (name) } }
+                    a href=(super::path(artifact.id)) { (words::file(&artifact.filename)) }
                 }
             }
             td.num { (words::size_if_known(artifact.size_bytes)) }
@@ -267,7 +267,7 @@ fn usage(list: &List) -> Markup {
         kept.whole_days()
     });
     html! {
-        p.pager {
+        div.pager {
             span {
                 (words::size(list.used_bytes)) " of " (words::size(list.quota_bytes)) " used, uploads included."
                 @if let Some(days) = kept { " Each file is deleted " (days) " days after its job's end." }

@@ -102,7 +102,7 @@ fn row(artifact: &Artifact) -> Markup {
     let path = super::path(artifact.id);
     html! {
         tr {
-            th scope="row" { a href=(path) { span hx-ignore { (words::name(&artifact.filename)) } } }
+            th scope="row" { a href=(path) { (words::file(&artifact.filename)) } }
             td.num { (words::size_if_known(artifact.size_bytes)) }
             td hx-ignore { (words::kind(&artifact.content_type)) }
             td.num { a href={ (path) "/download" } download { "Download" } }

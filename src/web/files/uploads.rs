@@ -164,7 +164,6 @@ fn listing(asked: &Asked, list: &List, now: OffsetDateTime) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "File" }
-                            th scope="col" { "For" }
                             th.num scope="col" { "Size" }
                             th scope="col" { "Uploaded" }
                             th scope="col" { "Expires" }
@@ -175,7 +174,7 @@ fn listing(asked: &Asked, list: &List, now: OffsetDateTime) -> Markup {
                 }
             }
         }
-        p.pager {
+        div.pager {
             span { (words::size(list.used_bytes)) " of " (words::size(list.quota_bytes)) " used, artifacts included." }
             span.push {}
             @if !asked.cursor.is_empty() { a.btn rel="first" href=(UPLOADS) { "Newest" } }
@@ -189,8 +188,10 @@ fn listing(asked: &Asked, list: &List, now: OffsetDateTime) -> Markup {
 fn row(input: &Input, now: OffsetDateTime) -> Markup {
     html! {
         tr {
-            th scope="row" { span hx-ignore { (words::name(&input.filename)) } }
-            td { @match input.kind { Use::Input => "Data", Use::Script => "Script" } }
+            th scope="row" {
+                span hx-ignore { (words::name(&input.filename)) }
+                small { @match input.kind { Use::Input => "Data", Use::Script => "Script" } }
+            }
             td.num { (words::size_if_known(input.size_bytes)) }
             td { @if input.ready { (ui::time(input.created_at, now)) } @else { (ui::badge(ui::Kind::Wait, "wait", "Not finished")) } }
             td { (ui::time(input.expires_at, now)) }

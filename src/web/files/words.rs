@@ -10,6 +10,19 @@ pub(in crate::web) fn name(name: &str) -> String {
     text::visible(name).replace(['\n', '\t'], " ")
 }
 
+/// The name of a file that may lie in folders: what tells it from others first.
+pub(super) fn file(path: &str) -> Markup {
+    let path = name(path);
+    let (folders, file) = match path.rsplit_once('/') {
+        Some((folders, file)) => (Some(folders), file),
+        None => (None, path.as_str()),
+    };
+    html! {
+        span hx-ignore { (file) }
+        @if let Some(folders) = folders { small hx-ignore { (folders) "/" } }
+    }
+}
+
 /// `812 bytes`, `16.7 kB`, `3 GB`; never more than there is.
 pub(in crate::web) fn size(bytes: i64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];

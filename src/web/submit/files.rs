@@ -22,6 +22,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use http::StatusCode;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
+use time::OffsetDateTime;
 
 /// Uploads to choose from, of each kind; older ones are found among all uploads.
 const OFFERED: i64 = 20;
@@ -178,7 +179,7 @@ fn with_files(received: Received) -> Vec<(String, String)> {
 }
 
 /// The questions about files. Without a draft there is nothing to keep them for.
-pub(super) fn questions(typed: &Typed, shelf: &Shelf) -> Markup {
+pub(super) fn questions(typed: &Typed, shelf: &Shelf, now: OffsetDateTime) -> Markup {
     let about = &fields::IMAGE[fields::IMAGE.len() - fields::FILES..];
     let wrong = [
         DATA,
@@ -193,7 +194,7 @@ pub(super) fn questions(typed: &Typed, shelf: &Shelf) -> Markup {
         details #files open[open] {
             summary { "Files" }
             div.stack.mt {
-                (data(typed, shelf))
+                (data(typed, shelf, now))
                 (chooser(DATA, "Upload more data", "Several at once, if you like. They arrive when you continue.", true, typed.wrong))
                 (scripts(typed, shelf))
                 (chooser(SCRIPT, "Upload a script", "It takes the place of the one chosen above.", false, typed.wrong))
@@ -213,7 +214,7 @@ fn error(typed: &Typed, name: &str) -> Markup {
     }
 }
 
-fn data(typed: &Typed, shelf: &Shelf) -> Markup {
+fn data(typed: &Typed, shelf: &Shelf, now: OffsetDateTime) -> Markup {
     let name = "input_files";
     let chosen: Vec<&str> = typed.answers.get(name).lines().collect();
     html! {
@@ -227,7 +228,7 @@ fn data(typed: &Typed, shelf: &Shelf) -> Markup {
                     @let id = input.id.to_string();
                     label.check {
                         input type="checkbox" name=(name) value=(id) checked[chosen.contains(&id.as_str())];
-                        span hx-ignore { (words::name(&input.filename)) " " span.hint { (words::size_if_known(input.size_bytes)) } }
+                        span hx-ignore { (words::name(&input.filename)) " " span.hint { (words::size_if_known(input.size_bytes)) ", " (ui::time(input.created_at, now)) } }
                     }
                 }
                 p.hint { a href=(UPLOADS) { "All your uploads" } }

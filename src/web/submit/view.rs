@@ -120,7 +120,7 @@ pub(super) fn step(view: &StepView) -> Markup {
                     Step::Workload => (workload(&typed)),
                     Step::Image => {
                         (image(&typed, view.host_only))
-                        @if let Some(shelf) = &view.shelf { (files::questions(&typed, shelf)) }
+                        @if let Some(shelf) = &view.shelf { (files::questions(&typed, shelf, view.now)) }
                     }
                     Step::Resources => (resources(&typed)),
                     Step::Routing => (routing(&typed)),
