@@ -326,14 +326,7 @@ impl Settings {
                 rate: megabytes(get("output_rate_mb").whole(1, 1_000)?),
             },
             output_kept: Duration::from_hours(24 * u64::from(get("output_days").whole(1, 3_650)?)),
-            files: Files {
-                largest: megabytes(get("file_mb").whole(1, 1_000_000)?),
-                quota: megabytes(get("storage_mb").whole(1, 100_000_000)?),
-                per_job: get("artifact_files").count(10_000)?,
-                artifacts_kept: days(get("artifact_days").whole(1, 3_650)?),
-                inputs_kept: days(get("input_days").whole(1, 3_650)?),
-                links: Duration::from_mins(get("download_minutes").whole(1, 1_440)?.into()),
-            },
+            files: files(&get)?,
             smtp: get("smtp").smtp()?,
             mail_from: get("mail_from").mailbox()?,
             log: get("log").log_filter()?,
@@ -453,6 +446,17 @@ impl Settings {
     pub fn refuses_host_engine(&self) -> bool {
         !self.listen.ip().is_loopback() && !self.allow_public_host_engine
     }
+}
+
+fn files<'a>(get: &impl Fn(&'static str) -> kinds::Value<'a>) -> Result<Files, Invalid> {
+    Ok(Files {
+        largest: megabytes(get("file_mb").whole(1, 1_000_000)?),
+        quota: megabytes(get("storage_mb").whole(1, 100_000_000)?),
+        per_job: get("artifact_files").count(10_000)?,
+        artifacts_kept: days(get("artifact_days").whole(1, 3_650)?),
+        inputs_kept: days(get("input_days").whole(1, 3_650)?),
+        links: Duration::from_mins(get("download_minutes").whole(1, 1_440)?.into()),
+    })
 }
 
 fn days(number: u32) -> Duration {

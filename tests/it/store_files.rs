@@ -49,6 +49,7 @@ fn artifact(job: &Job, n: i64) -> Artifact {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one story")]
 #[tokio::test]
 async fn an_input_goes_from_slot_to_use_and_away() {
     on_each_database(async |store, _dir| {
@@ -164,6 +165,7 @@ async fn an_input_goes_from_slot_to_use_and_away() {
     .await;
 }
 
+#[expect(clippy::too_many_lines, reason = "one story")]
 #[tokio::test]
 async fn artifacts_are_listed_counted_and_forgotten() {
     on_each_database(async |store, _dir| {

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 const MIB: u64 = 1 << 20;
 
 fn main() {
-    let given = std::env::args().filter_map(|word| word.parse::<u64>().ok());
-    let size = given.last().unwrap_or(2_048) * MIB;
+    let mut given = std::env::args().filter_map(|word| word.parse::<u64>().ok());
+    let size = given.next().unwrap_or(2_048) * MIB;
     let log = "error,junglegrid::app=info,junglegrid::app::guard=error";
     let server = Server::start(&["--host-slots", "2", "--log", log]);
     let token = server.sign_up("ada@example.org");

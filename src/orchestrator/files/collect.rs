@@ -9,8 +9,8 @@ use crate::engine::{End, Handle};
 use crate::orchestrator::{Error, State, lifecycle};
 use crate::random;
 use crate::store::artifacts::{self as table, Artifact, Collection};
+use crate::store::inputs;
 use crate::store::jobs::{Job, queries};
-use crate::store::{self, inputs};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -339,9 +339,7 @@ pub(super) async fn remove_artifact(state: &State, id: &str, place: &str) -> Res
     .await?;
     state
         .store()
-        .write(move |conn| {
-            Box::pin(async move { Ok::<_, store::Error>(table::removed(conn, &id).await?) })
-        })
+        .write(move |conn| Box::pin(async move { table::removed(conn, &id).await }))
         .await?;
     Ok(())
 }

@@ -28,7 +28,6 @@ pub(in crate::orchestrator) fn job(
     let wait = job
         .queued_at
         .map_or(0, |at| (queued_until - at).whole_seconds().max(0));
-    let cost_so_far = job.cost.unwrap_or_else(|| accrued(&job, now));
     wire::Job {
         job_id: job.id,
         id: job.id,
@@ -48,17 +47,7 @@ pub(in crate::orchestrator) fn job(
         ),
         failure: failure(&job),
         artifact_contract: artifact_contract(&job),
-        billing: wire::Billing {
-            status: match (job.cost, job.hold > Usd::ZERO) {
-                (Some(_), _) => "settled",
-                (None, true) => "held",
-                (None, false) => "none",
-            }
-            .into(),
-            final_cost_usd: job.cost,
-            actual_cost_usd: job.cost,
-            cost_usd: cost_so_far,
-        },
+        billing: billing(&job, now),
         scheduling: wire::Scheduling {
             state: match &job.state {
                 State::Pending | State::Queued => "waiting",
@@ -121,6 +110,20 @@ pub(in crate::orchestrator) fn job(
         warnings: job.quote.warnings,
         app_session_id: job.spec.app,
         last_event: job.last_event,
+    }
+}
+
+fn billing(job: &Job, now: OffsetDateTime) -> wire::Billing {
+    wire::Billing {
+        status: match (job.cost, job.hold > Usd::ZERO) {
+            (Some(_), _) => "settled",
+            (None, true) => "held",
+            (None, false) => "none",
+        }
+        .into(),
+        final_cost_usd: job.cost,
+        actual_cost_usd: job.cost,
+        cost_usd: job.cost.unwrap_or_else(|| accrued(job, now)),
     }
 }
 

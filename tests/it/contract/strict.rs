@@ -33,7 +33,9 @@ fn strict(path: &str, name: &str, value: &Value) {
         | "startup_diagnostics"
         | "billing"
         | "failure"
-        | "artifact_contract" => value.is_object(),
+        | "artifact_contract"
+        | "artifact"
+        | "upload" => value.is_object(),
         "delayed_start"
         | "artifacts_ready"
         | "cancelled"
@@ -51,12 +53,6 @@ fn strict(path: &str, name: &str, value: &Value) {
         "managed_capacity_available" | "inputs_prepared" | "scripts_prepared" => {
             value.is_boolean() || value.is_null()
         }
-        "input_files" | "script_files" | "inputs" | "artifacts" | "missing_artifacts" => {
-            value.is_array()
-        }
-        "artifact" | "upload" => value.is_object(),
-        "mime_type" | "content_type" | "mount_path" | "kind" | "download_url" | "url"
-        | "filename" | "sha256" | "script_file" => value.is_string(),
         "wait_duration_seconds" | "limit" | "entry_id" | "sequence" | "time_limit_seconds" => {
             value.is_i64()
         }
@@ -68,11 +64,18 @@ fn strict(path: &str, name: &str, value: &Value) {
         | "blocked_checks"
         | "constraints_relaxed"
         | "expected_artifacts"
-        | "diagnostics" => value.is_array(),
+        | "diagnostics"
+        | "input_files"
+        | "script_files"
+        | "inputs"
+        | "artifacts"
+        | "missing_artifacts" => value.is_array(),
         "status" | "id" | "job_id" | "title" | "message" | "confidence" | "phase"
         | "execution_phase" | "status_message" | "status_reason" | "explanation" | "name"
         | "image" | "command" | "workload_type" | "failure_highlight" | "usage_hint" | "stream"
-        | "category" | "source" | "likely_gpu_type" | "routed_gpu_tier" => value.is_string(),
+        | "category" | "source" | "likely_gpu_type" | "routed_gpu_tier" | "mime_type"
+        | "content_type" | "mount_path" | "kind" | "download_url" | "url" | "filename"
+        | "sha256" | "script_file" => value.is_string(),
         name if name.ends_with("_at") => {
             let format = &time::format_description::well_known::Rfc3339;
             let at = value
@@ -210,9 +213,7 @@ async fn strict_clients_can_read_every_reply() {
     ] {
         all_strict(path, &ada.see(path).await);
     }
-    ada.post(&format!("/v1/jobs/{running}/cancel"), json!({}))
-        .await;
-    files(&ada).await;
+    files(&ada, &running).await;
     for (path, body, status) in [
         ("/v1/mcp/jobs", hopeless, 422),
         ("/v1/mcp/jobs", json!({}), 400),
@@ -226,8 +227,10 @@ async fn strict_clients_can_read_every_reply() {
     }
 }
 
-/// Files in every state.
-async fn files(ada: &Person<'_>) {
+/// Files in every state, once the job that has the only slot has made way.
+async fn files(ada: &Person<'_>, running: &str) {
+    ada.post(&format!("/v1/jobs/{running}/cancel"), json!({}))
+        .await;
     let slot = ada
         .post(
             "/v1/job-inputs",

@@ -30,6 +30,7 @@ async fn both(person: &Person<'_>, method: Method, path: &str) -> Value {
     bare.body
 }
 
+#[expect(clippy::too_many_lines, reason = "one story")]
 #[tokio::test]
 async fn everything_that_a_job_leaves_can_be_fetched() {
     let grid = Grid::start();
@@ -146,6 +147,7 @@ async fn everything_that_a_job_leaves_can_be_fetched() {
     assert!(!kept.exists(), "they do not lie there twice");
 }
 
+#[expect(clippy::too_many_lines, reason = "one story")]
 #[tokio::test]
 async fn an_address_gives_parts_and_stops_working() {
     let grid = Grid::start();

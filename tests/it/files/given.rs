@@ -71,6 +71,7 @@ async fn a_job_finds_its_files_where_it_was_said() {
     assert!(bare.get("input_files").is_none() && bare.get("script_file").is_none());
 }
 
+#[expect(clippy::too_many_lines, reason = "one story")]
 #[tokio::test]
 async fn a_job_is_not_let_in_without_its_files() {
     let grid = Grid::with(&["--host-slots", "1"]);
