@@ -15,9 +15,9 @@ pub(crate) fn a_file_goes_into_a_job_and_comes_out_of_it_without_javascript() {
     path(Visitor::NoScript);
 }
 
-/// More than is in one piece, and nothing that repeats.
+/// More than any other form may hold, and nothing that repeats.
 fn notes() -> String {
-    let rows = (0..40_000_u32).map(|n| format!("{n},{}\n", n.wrapping_mul(2_654_435_761)));
+    let rows = (0..150_000_u32).map(|n| format!("{n},{}\n", n.wrapping_mul(2_654_435_761)));
     format!("row,number\n{}", rows.collect::<String>())
 }
 

@@ -70,7 +70,7 @@ fn facts(artifact: &Artifact, now: OffsetDateTime) -> Markup {
                     button.btn.ghost type="button" data-copy="#sha" { (ui::icon("copy")) "Copy" }
                 }
                 dt { "Collected" } dd { (ui::exact(artifact.created_at)) }
-                dt { "Deleted" } dd { (ui::exact(artifact.expires_at)) @if artifact.expires_at - now < time::Duration::DAY { ", soon" } }
+                dt { "Kept until" } dd { (ui::exact(artifact.expires_at)) @if artifact.expires_at - now < time::Duration::DAY { ", which is soon" } }
                 dt { "ID" } dd.mono { (artifact.id) }
             }
         }

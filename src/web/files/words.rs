@@ -43,9 +43,9 @@ pub(in crate::web) fn size(bytes: i64) -> String {
 
 /// The same, where it may not be known.
 pub(in crate::web) fn size_if_known(bytes: Option<i64>) -> Markup {
-    match bytes {
-        Some(bytes) => html! { (size(bytes)) },
-        None => html! { span role="img" aria-label="not known" { "—" } },
+    html! {
+        @if let Some(bytes) = bytes { (size(bytes)) }
+        @else { span role="img" aria-label="not known" { "—" } }
     }
 }
 
