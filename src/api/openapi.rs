@@ -98,6 +98,7 @@ const REFUSALS: &[(u16, &str, &str)] = &[
         "There is nothing under this id in the workspace.",
     ),
     (409, "Conflict", "It cannot be done now, or not any more."),
+    (410, "Gone", "It was there; its time is over."),
     (413, "TooLarge", "The body is too large."),
     (416, "RangeNotSatisfiable", "There is no such range."),
     (

@@ -1,4 +1,5 @@
 //! The portal's only way to the orchestrator.
+mod content;
 mod sse;
 mod transport;
 
@@ -311,11 +312,12 @@ impl Client {
         body: Body,
     ) -> Result<http::Response<Body>, Error> {
         let request = self.request(method, uri, body)?;
-        self.transport
-            .clone()
-            .oneshot(request)
-            .await
-            .map_err(Error::Unreachable)
+        self.pass(request).await
+    }
+
+    async fn pass(&self, request: Request<Body>) -> Result<http::Response<Body>, Error> {
+        let response = self.transport.clone().oneshot(request).await;
+        response.map_err(Error::Unreachable)
     }
 
     fn request(&self, method: http::Method, uri: &str, body: Body) -> Result<Request<Body>, Error> {

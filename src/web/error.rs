@@ -28,6 +28,9 @@ pub enum Error {
     SignIn,
     #[error("the request was made by another site")]
     CrossSite,
+    /// A form with files, cut off or written as no browser writes one.
+    #[error("the form did not arrive whole")]
+    BadForm,
     #[error("{0}")]
     Internal(&'static str),
 }
@@ -110,6 +113,10 @@ impl IntoResponse for Error {
                 StatusCode::FORBIDDEN,
                 "This request was made by another website, so it was not carried out. \
                  Nothing has changed. Open the page here and try again.",
+            ),
+            Self::BadForm => Told::problem(
+                StatusCode::BAD_REQUEST,
+                "What was sent did not arrive whole. Go back and send it again.",
             ),
             Self::Internal(why) => {
                 tracing::error!(why, "request failed");

@@ -4,6 +4,7 @@ pub mod assets;
 mod cookies;
 mod dashboard;
 mod error;
+mod files;
 mod guard;
 mod hx;
 mod jobs;
@@ -66,6 +67,7 @@ pub fn router(api: Client, config: Config) -> Router {
         .merge(apps::routes())
         .merge(keys::routes())
         .merge(logs::routes())
+        .merge(files::routes())
         .fallback(missing)
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(portal.clone(), guard::same_origin))

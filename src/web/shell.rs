@@ -28,6 +28,7 @@ pub(crate) enum Nav {
     Submit,
     Templates,
     Logs,
+    Artifacts,
     Nodes,
     Keys,
     /// Every launch of the installation, for its operators.
@@ -37,12 +38,13 @@ pub(crate) enum Nav {
 }
 
 impl Nav {
-    const LINKS: [(Self, &'static str, &'static str, &'static str); 8] = [
+    const LINKS: [(Self, &'static str, &'static str, &'static str); 9] = [
         (Self::Dashboard, "/portal", "home", "Dashboard"),
         (Self::Jobs, "/portal/jobs", "jobs", "Jobs"),
         (Self::Submit, "/portal/submit", "plus", "Submit job"),
         (Self::Templates, "/portal/templates", "tpl", "Templates"),
         (Self::Logs, "/portal/logs", "logs", "Logs"),
+        (Self::Artifacts, "/portal/artifacts", "box", "Artifacts"),
         (Self::Nodes, "/portal/nodes", "node", "Nodes"),
         (Self::Keys, "/portal/api-keys", "key", "API keys"),
         (
@@ -58,7 +60,7 @@ impl Nav {
     const fn group(self) -> &'static str {
         match self {
             Self::Dashboard | Self::Jobs | Self::Submit | Self::Templates => "",
-            Self::Logs => "Output",
+            Self::Logs | Self::Artifacts => "Output",
             Self::Nodes | Self::Board => "Grid",
             Self::Keys | Self::None => "Account",
         }
@@ -396,8 +398,11 @@ fn protect(headers: &mut HeaderMap, inline: bool, https: bool) {
     } else {
         &*PLAIN_POLICY
     };
+    // What is no page of ours may have a stricter one.
     if let Ok(policy) = HeaderValue::from_str(policy) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        headers
+            .entry(header::CONTENT_SECURITY_POLICY)
+            .or_insert(policy);
     }
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));

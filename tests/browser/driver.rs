@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const CHROMIUM: &str = "/usr/bin/chromium";
+/// Where it saves files, in its profile.
+const DOWNLOADS: &str = "downloads";
 const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
 
 /// Which of the two programs is not here.
@@ -49,7 +51,7 @@ pub(crate) struct Browser {
     driver: Driver,
     base: String,
     scripts: bool,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Browser {
@@ -81,11 +83,11 @@ impl Browser {
         if let (Some(argument), Some(all)) = (argument, options["args"].as_array_mut()) {
             all.push(argument.into());
         }
+        options["prefs"] = json!({"download.default_directory": profile.path().join(DOWNLOADS)});
         match visitor {
             Visitor::Desk => {}
             Visitor::NoScript | Visitor::NoScriptEager => {
-                options["prefs"] =
-                    json!({"profile.managed_default_content_settings.javascript": 2});
+                options["prefs"]["profile.managed_default_content_settings.javascript"] = 2.into();
             }
             Visitor::Phone => {
                 let phone = json!({"width": 375, "height": 812, "pixelRatio": 2.0, "touch": true});
@@ -115,7 +117,7 @@ impl Browser {
             driver,
             base,
             scripts: matches!(visitor, Visitor::Desk | Visitor::Phone),
-            _profile: profile,
+            profile,
         }
     }
 
@@ -176,6 +178,13 @@ impl Browser {
             all.ok().map(|all| all.len())
         })
         .await
+    }
+
+    /// The bytes of a file that has been saved whole under this name.
+    pub(crate) async fn downloaded(&self, name: &str) -> Vec<u8> {
+        let file = self.profile.path().join(DOWNLOADS).join(name);
+        // Until it is whole it has another name.
+        self.until(name, async || std::fs::read(&file).ok()).await
     }
 
     /// What can be read there, hidden or not.

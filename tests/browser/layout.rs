@@ -39,6 +39,7 @@ pub(crate) fn no_page_is_wider_than_a_phone() {
             "echo 'a rather long line '$(seq 1 80); echo no >&2; exit 3",
         );
         server.job(&token, &failed, |job| job["status"] == "failed");
+        let with_files = files(&server, &token);
         let running = server.run(&token, "endless", "echo begun; sleep 600");
         server.job(&token, &running, |job| job["status"] == "running");
         let queued = server.run(&token, "waits", "true");
@@ -78,6 +79,7 @@ pub(crate) fn no_page_is_wider_than_a_phone() {
                 pages.push(format!("/portal/api-keys/{key}/{question}"));
             }
         }
+        pages.extend(with_files);
         for step in ["workload", "image", "resources", "routing", "review"] {
             pages.push(format!("/portal/submit/{draft}/{step}"));
         }
@@ -90,6 +92,38 @@ pub(crate) fn no_page_is_wider_than_a_phone() {
         browser.press("More").await;
         browser.see("#menu:popover-open").await;
     });
+}
+
+/// The pages of a file with a long name and long lines.
+fn files(server: &Server, token: &str) -> Vec<String> {
+    let name = "a-name-without-any-spaces-".repeat(4);
+    let script = format!(
+        "cd /workspace/artifacts; for i in $(seq 30); do echo $(seq 40 | tr '\\n' ','); done > {name}.csv; seq 2000 | tr -d '\\n' > {name}.txt"
+    );
+    let job = json!({
+        "name": "leaves files", "workload_type": "batch", "image": "host", "command": ["sh", "-c", script],
+        "expected_artifacts": [format!("/workspace/artifacts/{name}.csv"), format!("/workspace/artifacts/{name}.bin")],
+    });
+    let job = server.call("POST", "/v1/jobs", token, &job);
+    let job = job["job_id"].as_str().unwrap();
+    server.job(token, job, |job| job["status"] == "completed");
+    let left = format!("/v1/jobs/{job}/artifacts");
+    let left = server.call("GET", &left, token, &Value::Null);
+    let ids = left["artifacts"].as_array().unwrap().iter();
+    let ids = ids.map(|one| format!("/portal/artifacts/{}", one["id"].as_str().unwrap()));
+    let mut pages: Vec<String> = ids.collect();
+    assert_eq!(pages.len(), 2);
+    pages.push(format!("{}/delete", pages[0]));
+    pages.push(format!("/portal/jobs/{job}"));
+    pages.extend(
+        [
+            "/portal/artifacts",
+            "/portal/artifacts?q=nothing",
+            "/portal/inputs",
+        ]
+        .map(String::from),
+    );
+    pages
 }
 
 async fn fits(browser: &Browser, page: &str) {

@@ -7,6 +7,7 @@
 )]
 mod apps;
 mod driver;
+mod files;
 mod job_page;
 mod journey;
 mod keys;
@@ -47,6 +48,8 @@ fn main() -> ExitCode {
         apps::a_page_that_hears_nothing_asks,
         keys::a_key_is_made_rotated_and_revoked,
         keys::a_key_is_made_rotated_and_revoked_without_javascript,
+        files::a_file_goes_into_a_job_and_comes_out_of_it,
+        files::a_file_goes_into_a_job_and_comes_out_of_it_without_javascript,
         layout::no_page_is_wider_than_a_phone,
     ];
     let mut arguments = Arguments::from_args();

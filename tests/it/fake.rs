@@ -1,12 +1,16 @@
 //! An orchestrator that answers with what a test has put there, and a browser
 //! without a screen in front of the portal. Its answers go through the API's own
 //! types, so they cannot be out of contract.
+mod files;
+
+pub(crate) use files::{ARTIFACT, Files, INPUT, artifact, input, preview};
+
 use crate::architecture::HTMX_2;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use junglegrid::api::{accounts, drafts, jobs, logs, nodes};
 use junglegrid::app::guard::{self, Hosts, Rules};
@@ -46,6 +50,7 @@ pub(crate) struct Fake {
     /// What becomes of the next estimate.
     pub(crate) estimate: drafts::DraftEstimate,
     pub(crate) images: &'static str,
+    pub(crate) files: Files,
     /// `METHOD /path` that is refused, with status, code and fields.
     pub(crate) refused: Option<(&'static str, u16, &'static str, Value)>,
     /// Every call, with its body.
@@ -72,6 +77,7 @@ pub(crate) fn fake() -> Fake {
             {"job_id": "job_0198c1f2a4b67c3d8e9f0a1b2c3d4e60", "outcome": "ended", "name": "done", "status": "completed", "message": "It had ended before.", "cost_usd": 0.01, "hold_usd": 0.12}]}),
         estimate: ready(json!({})),
         images: "host_only",
+        files: Files::default(),
         refused: None,
         calls: Vec::new(),
         asked: Vec::new(),
@@ -188,6 +194,9 @@ fn miss(draft: &mut drafts::Draft) {
 impl Fake {
     fn answer(&mut self, method: &Method, path: &str, body: &Value) -> (u16, Value) {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
+        if let Some(answer) = self.on_files(method.as_str(), &parts, body) {
+            return answer;
+        }
         match (method.as_str(), parts.as_slice()) {
             ("GET", ["auth", "session"]) => (200, session()),
             ("GET", ["v1", "jobs"]) => {
@@ -352,13 +361,22 @@ pub(crate) fn orchestrator(fake: Shared) -> Router {
     Router::new().fallback(call).with_state(fake)
 }
 
-async fn call(State(fake): State<Shared>, method: Method, uri: Uri, body: Bytes) -> Response {
+async fn call(
+    State(fake): State<Shared>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Response {
     let path = uri.path().to_owned();
-    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     let mut fake = fake.lock().expect("a fake");
     let name = format!("{method} {path}");
     fake.calls.push((name.clone(), body.clone()));
     fake.asked.push(uri.to_string());
+    if let Some(response) = fake.raw_files(&method, &path, &headers, &bytes) {
+        return response;
+    }
     if path.ends_with("/logs/download") {
         let text: String = fake
             .logs
@@ -479,6 +497,36 @@ impl Browser {
     /// Sends a form as htmx does.
     pub(crate) async fn hx_post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         self.form(htmx(request(Method::POST, path)), fields).await
+    }
+
+    /// Sends a form with files: fields with their values, then fields with the names and
+    /// the bytes of files.
+    pub(crate) async fn upload(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        files: &[(&str, &str, &[u8])],
+    ) -> Page {
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let part = format!(
+                "--edge\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            );
+            body.extend_from_slice(part.as_bytes());
+        }
+        for (name, file, bytes) in files {
+            let part = format!(
+                "--edge\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"{file}\"\r\n\
+                 content-type: text/plain\r\n\r\n"
+            );
+            body.extend_from_slice(part.as_bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(b"--edge--\r\n");
+        let kind = "multipart/form-data; boundary=edge";
+        let request = request(Method::POST, path).header(header::CONTENT_TYPE, kind);
+        self.send(request, Body::from(body)).await
     }
 
     async fn form(&self, request: http::request::Builder, fields: &[(&str, &str)]) -> Page {

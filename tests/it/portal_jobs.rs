@@ -257,6 +257,7 @@ async fn the_stream_goes_on_where_the_page_was_and_then_lets_go() {
             "#job-state",
             "#job-cost",
             "#job-facts",
+            "#job-artifacts",
             "#job-events"
         ]
     );
@@ -268,6 +269,7 @@ async fn the_stream_goes_on_where_the_page_was_and_then_lets_go() {
             "#job-state",
             "#job-cost",
             "#job-facts",
+            "#job-artifacts",
             "#event-2",
             "#events",
             "#say"

@@ -103,7 +103,7 @@ const ANSWERS: &[Raw] = &[
     Raw {
         path: api::INPUT_CONTENT,
         kind: "application/json",
-        refusals: &[400, 401, 404, 409, 410, 411, 413, 429, 500, 503],
+        refusals: &[400, 401, 404, 409, 410, 413, 429, 500, 503],
         query: &[(
             "token",
             "string",

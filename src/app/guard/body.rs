@@ -43,10 +43,7 @@ impl BodyLimits {
     /// reads nothing from strangers.
     #[must_use]
     pub fn of(site: &Site, parts: &Parts) -> Self {
-        let path = parts.uri.path();
-        let upload = parts.method == http::Method::PUT
-            && path.starts_with("/v1/job-inputs/")
-            && path.ends_with("/content");
+        let upload = is_upload(&parts.method, parts.uri.path());
         match site {
             // Whoever takes it knows how large it may be.
             Site::Portal if upload => Self {
@@ -63,6 +60,16 @@ impl BodyLimits {
                 patience: Duration::from_hours(24),
             },
         }
+    }
+}
+
+/// Whether this is where files are sent to, by programs or with a form of the portal.
+fn is_upload(method: &http::Method, path: &str) -> bool {
+    let below = |base: &str, end: &str| path.starts_with(base) && path.ends_with(end);
+    match *method {
+        http::Method::PUT => below("/v1/job-inputs/", "/content"),
+        http::Method::POST => path == "/portal/inputs" || below("/portal/submit/", "/files"),
+        _ => false,
     }
 }
 

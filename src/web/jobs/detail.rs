@@ -1,6 +1,7 @@
 //! `/portal/jobs/{job}`: one job, live, with what can be done about it.
 use super::feed::{self, Feed};
 use super::{callback, output, plain, view};
+use crate::api::artifacts::OfJob;
 use crate::api::jobs::{Cancellation, EventFilter, Job};
 use crate::api::logs::{Filter, Page};
 use crate::domain::id::JobId;
@@ -9,7 +10,7 @@ use crate::web::kind::Kind;
 use crate::web::live::{self, Mark};
 use crate::web::shell::{self, Nav};
 use crate::web::viewer::Viewer;
-use crate::web::{Error, Portal};
+use crate::web::{Error, Portal, files};
 use axum::Json;
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
@@ -53,8 +54,9 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
         event: events.items.last().map_or(0, |event| event.sequence),
         log: logs.items.last().map_or(0, |item| item.entry_id),
     };
+    let left = view::left(&viewer.api, &job).await;
     let main = page(
-        &job,
+        (&job, left.as_ref()),
         view::timeline(&job, &events.items),
         told,
         &logs,
@@ -66,7 +68,7 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
 }
 
 fn page(
-    job: &Job,
+    (job, left): (&Job, Option<&OfJob>),
     timeline: Markup,
     told: Option<Markup>,
     logs: &Page,
@@ -74,14 +76,15 @@ fn page(
     now: OffsetDateTime,
 ) -> Markup {
     let active = !job.status.ended();
-    let [head, state, cost, facts] = view::regions(job, now).map(|(_, markup)| markup);
+    let [head, state, cost, facts, artifacts] =
+        view::regions(job, left, now).map(|(_, markup)| markup);
     html! {
         @if active { noscript { meta http-equiv="refresh" content="3"; } }
         (head)
         p.vh #say role="status" aria-live="polite" {}
         div.cols {
-            div.stack { (state) (output::terminal(job, &logs.items)) (timeline) }
-            div.stack { (cost) (facts) @if let Some(told) = told { (told) } }
+            div.stack { (state) (output::terminal(job, &logs.items)) (artifacts) (timeline) }
+            div.stack { (cost) (facts) (files::of_job::inputs(job)) @if let Some(told) = told { (told) } }
             @if active { (live::connection(feed::ID, &format!("{}/live", view::path(job.id)), seen)) }
         }
         @if active { (view::cancel_dialog(job)) }

@@ -1,5 +1,6 @@
 //! What an open job page is told, message by message.
 use super::{output, view};
+use crate::api::artifacts::OfJob;
 use crate::api::jobs::{Change, Event, EventFilter, Job};
 use crate::api::logs::Item;
 use crate::client::{Client, Error};
@@ -22,6 +23,8 @@ pub(super) const ID: &str = "feed";
 #[derive(Debug)]
 pub(super) struct Feed {
     job: Job,
+    /// What it has left, once it has ended.
+    left: Option<OfJob>,
     events: Vec<Event>,
     seen: Mark,
     /// The orchestrator's time when this was made, and ours.
@@ -35,12 +38,16 @@ impl Feed {
     pub(super) async fn open(api: &Client, id: JobId, seen: Mark) -> Result<Self, Error> {
         let job = api.job(id).await?;
         let events = api.events(id, &EventFilter::default()).await?;
-        Ok(Self::new(job, events.items, events.generated_at, seen))
+        let left = view::left(api, &job).await;
+        let mut feed = Self::new(job, events.items, events.generated_at, seen);
+        feed.left = left;
+        Ok(feed)
     }
 
     pub(super) fn new(job: Job, events: Vec<Event>, now: OffsetDateTime, seen: Mark) -> Self {
         Self {
             job,
+            left: None,
             events,
             seen,
             began: (now, Instant::now()),
@@ -123,7 +130,7 @@ impl Feed {
     /// The regions that look different from what was sent last.
     fn regions(&mut self) -> Markup {
         let now = self.now();
-        let mut changed = Vec::from(view::regions(&self.job, now));
+        let mut changed = Vec::from(view::regions(&self.job, self.left.as_ref(), now));
         changed.retain(|(target, markup)| {
             let before = self.drawn.insert(target, markup.0.clone());
             before.as_ref() != Some(&markup.0)
@@ -174,7 +181,12 @@ pub(super) fn messages(
         loop {
             let message = tokio::select! {
                 change = changes.next() => match change {
-                    Some(Ok(Change::Job { job, events })) => feed.moved(*job, events),
+                    Some(Ok(Change::Job { job, events })) => {
+                        if feed.left.is_none() {
+                            feed.left = view::left(&api, &job).await;
+                        }
+                        feed.moved(*job, events)
+                    }
                     Some(Ok(Change::Logs { items })) => feed.printed(&items),
                     // The browser comes back and goes on where it was.
                     Some(Err(_)) => return,

@@ -1,6 +1,7 @@
 //! `/portal/jobs/{job}/record`: all that is known of a job on one page, for paper.
 use super::detail::Which;
 use super::{plain, text, view};
+use crate::api::artifacts::{Artifact, OfJob};
 use crate::api::bulk::Submission;
 use crate::api::jobs::{Event, EventFilter, Job};
 use crate::domain::estimate::said;
@@ -24,6 +25,7 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
     }
     let submitted = viewer.api.job_content(id).await?;
     let events = viewer.api.events(id, &EventFilter::default()).await?;
+    let left = super::view::left(&viewer.api, &job).await;
     let main = html! {
         (super::dress())
         div.head {
@@ -38,7 +40,7 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
             (charge(&job))
             (configuration(&submitted))
             (timeline(&events.items))
-            (artifacts(&job))
+            (artifacts(&job, left.as_ref()))
         }
     };
     let title = format!("Record of {}", text::visible(&job.name));
@@ -134,9 +136,10 @@ fn timeline(events: &[Event]) -> Markup {
     }
 }
 
-/// What it was to leave. What it left, with sizes and SHA-256, belongs here as well.
-fn artifacts(job: &Job) -> Markup {
+/// What it was to leave, and what it left.
+fn artifacts(job: &Job, left: Option<&OfJob>) -> Markup {
     let expected = &job.artifact_contract.expected_artifacts;
+    let files = left.map_or(&[][..], |left| &left.artifacts);
     html! {
         section.card #record-artifacts aria-labelledby="artifacts-h" {
             header { h2 #artifacts-h { "Artifacts" } }
@@ -144,7 +147,40 @@ fn artifacts(job: &Job) -> Markup {
                 p.mute { "No artifacts were declared." }
             } @else {
                 p { "Declared:" }
-                ul { @for one in expected { li.mono hx-ignore { (text::visible(&one.path)) } } }
+                ul {
+                    @for one in expected {
+                        li.mono hx-ignore {
+                            (text::visible(&one.path))
+                            @if left.is_some_and(|left| left.missing_artifacts.contains(&one.path)) { ", missing" }
+                        }
+                    }
+                }
+            }
+            @if let Some(left) = left {
+                @if files.is_empty() { p.mute { "No files are kept." } }
+                @else { (kept(files)) }
+                @if left.left_out > 0 { p { "Not kept: " (left.left_out) " more." } }
+            } @else if job.status.ended() && job.app_session_id.is_none() {
+                p.mute { "What it left could not be loaded. Reload the page to try again." }
+            }
+        }
+    }
+}
+
+fn kept(files: &[Artifact]) -> Markup {
+    html! {
+        div.scroll role="region" aria-labelledby="artifacts-h" tabindex="0" {
+            table.tbl {
+                thead { tr { th scope="col" { "File" } th.num scope="col" { "Bytes" } th scope="col" { "SHA-256" } } }
+                tbody {
+                    @for file in files {
+                        tr {
+                            th.long scope="row" hx-ignore { (text::visible(&file.filename)) }
+                            td.num { @if let Some(bytes) = file.size_bytes { (bytes) } }
+                            td.mono.long { (file.sha256) }
+                        }
+                    }
+                }
             }
         }
     }

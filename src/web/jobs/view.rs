@@ -1,11 +1,14 @@
 //! The parts of a job's page. The page and its live stream draw them here.
 use super::text;
+use crate::api::artifacts::OfJob;
 use crate::api::jobs::{Event, Job};
+use crate::client::Client;
 use crate::domain::estimate::said;
 use crate::domain::id::JobId;
 use crate::domain::job::{Phase, Status};
 use crate::domain::routing::Relaxed;
 use crate::web::apps;
+use crate::web::files::of_job;
 use crate::web::ui;
 use crate::web::ui::job_row::{cost as cost_of, id_end, runtime, type_name};
 use maud::{Markup, html};
@@ -19,13 +22,33 @@ pub(in crate::web) fn path(id: JobId) -> String {
 
 /// What changes of the page besides timeline and output: each element that is
 /// redrawn, with its selector.
-pub(super) fn regions(job: &Job, now: OffsetDateTime) -> [(&'static str, Markup); 4] {
+pub(super) fn regions(
+    job: &Job,
+    left: Option<&OfJob>,
+    now: OffsetDateTime,
+) -> [(&'static str, Markup); 5] {
     [
         ("#job-head", head(job)),
         ("#job-state", state(job, now)),
         ("#job-cost", cost(job, now)),
         ("#job-facts", facts(job)),
+        (of_job::TARGET, of_job::artifacts(job, left)),
     ]
+}
+
+/// What it has left, once it has ended; what cannot be had is said on the page.
+pub(super) async fn left(api: &Client, job: &Job) -> Option<OfJob> {
+    if !job.status.ended() || job.app_session_id.is_some() {
+        return None;
+    }
+    let left = api.artifacts(job.id).await;
+    left.inspect_err(|error| {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "no list of artifacts"
+        );
+    })
+    .ok()
 }
 
 pub(super) fn head(job: &Job) -> Markup {
@@ -101,6 +124,9 @@ pub(super) fn state(job: &Job, now: OffsetDateTime) -> Markup {
             @match job.status {
                 Status::Pending | Status::Queued | Status::Assigned => (waiting(job, now)),
                 Status::Running => {
+                    @if job.phase == Some(Phase::CollectingArtifacts) {
+                        (note("is-run", "down", html! { p.strong { "Collecting files" } p { "The command has ended, and costs nothing any more. What it left is being copied." } }))
+                    }
                     @if job.phase == Some(Phase::Stopping) {
                         (note("is-warn", "warn", html! { p.strong { "Stopping" } p { "The command has been asked to stop." } }))
                     }

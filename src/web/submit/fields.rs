@@ -23,6 +23,10 @@ pub(super) enum Kind {
     Choice,
     /// Words between commas.
     List,
+    /// One per line.
+    Lines,
+    /// Ids of uploaded files.
+    Files,
     /// Lines of `KEY=VALUE`.
     Environment,
     /// One line in the form; a list of words in the draft is kept until it changes.
@@ -66,7 +70,12 @@ pub(super) const IMAGE: &[Field] = &[
     field("image", Kind::Text, "Image"),
     field("command", Kind::Command, "Command"),
     field("environment", Kind::Environment, "Environment"),
+    field("input_files", Kind::Files, "Files"),
+    field("script_files", Kind::Files, "Script"),
+    field("expected_artifacts", Kind::Lines, "Expected artifacts"),
 ];
+/// Those that are about files.
+pub(super) const FILES: usize = 3;
 pub(super) const RESOURCES: &[Field] = &[
     field("timeout_seconds", Kind::Minutes, "Time limit, minutes"),
     field("cpu_count", Kind::Count, "CPU cores"),
@@ -113,9 +122,15 @@ impl Answers {
     /// As the form was sent. A field that is missing was left empty.
     pub(super) fn sent(fields: &[Field], form: &[(String, String)]) -> Self {
         let typed = |field: &Field| {
-            let value = form.iter().find(|(name, _)| name == field.name);
-            let text = value.map_or("", |(_, value)| value.trim());
-            (field.name, text.replace("\r\n", "\n"))
+            let mut values = form
+                .iter()
+                .filter(|(name, _)| name == field.name)
+                .map(|(_, value)| value.trim());
+            let text = match field.kind {
+                Kind::Files => values.collect::<Vec<_>>().join("\n"),
+                _ => values.next().unwrap_or_default().replace("\r\n", "\n"),
+            };
+            (field.name, text.trim().to_owned())
         };
         Self(fields.iter().map(typed).collect())
     }
@@ -186,6 +201,9 @@ fn flatten(before: &Content, patch: &mut Content) {
     if patch.contains_key("command") && before.contains_key("args") {
         patch.insert("args".into(), Value::Null);
     }
+    if patch.contains_key("script_files") && before.contains_key("script_file") {
+        patch.insert("script_file".into(), Value::Null);
+    }
     let Some(Value::Object(nested)) = before.get("constraints") else {
         return;
     };
@@ -202,10 +220,17 @@ fn flatten(before: &Content, patch: &mut Content) {
 
 fn value<'a>(content: &'a Content, name: &str) -> Option<&'a Value> {
     let nested = || content.get("constraints").and_then(|all| all.get(name));
+    // Two names for the same.
+    let alone = || {
+        content
+            .get("script_file")
+            .filter(|_| name == "script_files")
+    };
     content
         .get(name)
         .filter(|value| !value.is_null())
         .or_else(nested)
+        .or_else(alone)
         .filter(|value| !value.is_null())
 }
 
@@ -220,6 +245,11 @@ pub(super) fn shown(field: &Field, content: &Content) -> String {
         (Kind::List, Value::Array(words)) => {
             let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
             words.join(", ")
+        }
+        (Kind::Files, value) => ids(value).join("\n"),
+        (Kind::Lines, Value::Array(lines)) => {
+            let lines: Vec<&str> = lines.iter().filter_map(Value::as_str).collect();
+            lines.join("\n")
         }
         (Kind::Environment, Value::Object(variables)) => {
             let line = |(key, value): (&String, &Value)| format!("{key}={}", plain(value));
@@ -239,6 +269,18 @@ pub(super) fn shown(field: &Field, content: &Content) -> String {
             _ => program.clone(),
         },
         (_, value) => plain(value),
+    }
+}
+
+/// The ids of the files that are named, whichever way.
+fn ids(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(id) => vec![id],
+        Value::Array(files) => files
+            .iter()
+            .filter_map(|file| file.get("input_id").unwrap_or(file).as_str())
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -285,6 +327,18 @@ fn read(kind: Kind, text: &str) -> Result<Value, String> {
             .parse::<Usd>()
             .map(|amount| json!(amount))
             .map_err(|_| "Write an amount in dollars, such as 2.50.".into()),
+        Kind::Lines => {
+            let lines = text.lines().map(str::trim);
+            Ok(lines
+                .filter(|line| !line.is_empty())
+                .collect::<Vec<_>>()
+                .into())
+        }
+        Kind::Files => {
+            let ids = text.lines().map(str::trim).filter(|id| !id.is_empty());
+            let named = ids.map(|id| json!({ "input_id": id }));
+            Ok(named.collect::<Vec<_>>().into())
+        }
         Kind::List => {
             let words = text.split([',', '\n']).map(str::trim);
             Ok(words

@@ -23,8 +23,8 @@ impl<'a> Typed<'a> {
         match asked.map_or(Kind::Text, |field| field.kind) {
             Kind::Number | Kind::Minutes | Kind::Money => field.inputmode("decimal"),
             Kind::Count => field.inputmode("numeric"),
-            Kind::Environment | Kind::Command => field.mono(),
-            Kind::Text | Kind::Tick | Kind::Choice | Kind::List => field,
+            Kind::Environment | Kind::Command | Kind::Lines => field.mono(),
+            Kind::Text | Kind::Tick | Kind::Choice | Kind::List | Kind::Files => field,
         }
     }
 

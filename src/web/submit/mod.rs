@@ -3,6 +3,7 @@
 //! estimate has been acknowledged.
 mod estimate;
 mod fields;
+mod files;
 mod form;
 mod review;
 mod steps;
@@ -18,7 +19,7 @@ use crate::client::Client;
 use crate::domain::id::DraftId;
 use crate::domain::spec::{HOST_IMAGE, WorkloadType};
 use axum::Router;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::{Form, Query};
@@ -46,6 +47,15 @@ pub(super) fn routes() -> Router<Portal> {
             get(review::show).post(review::submit),
         )
         .route("/portal/submit/{draft}/{step}", get(show).post(save))
+        .merge(with_files())
+}
+
+/// Whoever takes the bytes of files knows how many there may be.
+fn with_files() -> Router<Portal> {
+    let step = get(files::leave).post(files::save);
+    Router::new()
+        .route("/portal/submit/{draft}/files", step)
+        .layer(DefaultBodyLimit::disable())
 }
 
 /// Where a draft is reviewed and confirmed.
@@ -171,6 +181,7 @@ async fn begin(
         step: Step::Workload,
         now: viewer.now,
         draft: None,
+        shelf: None,
         answers,
         wrong: Wrong::default(),
         to_review: false,
@@ -193,6 +204,7 @@ async fn create(
         step,
         now: viewer.now,
         draft: None,
+        shelf: None,
         wrong: Wrong::default(),
         to_review: false,
         host_only: false,
@@ -261,6 +273,7 @@ async fn show(wants: Wants, viewer: Viewer, place: Place) -> Result<Response, Er
         step: place.step,
         now: viewer.now,
         draft: Some(&draft),
+        shelf: files::shelf(&viewer.api, place.step, &answers).await?,
         answers,
         wrong: Wrong::default(),
         to_review: place.to_review,
@@ -322,6 +335,7 @@ async fn save(
         step,
         now: viewer.now,
         draft: Some(&draft),
+        shelf: files::shelf(&viewer.api, step, &answers).await?,
         answers,
         wrong,
         to_review,

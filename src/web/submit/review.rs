@@ -27,7 +27,7 @@ pub(super) async fn show(
         Err(submitted) => return Ok(submitted),
     };
     let draft = estimated(&viewer.api, draft).await?;
-    Ok(draw(wants, &viewer, &draft, &Refusal::default()))
+    Ok(draw(wants, &viewer, &draft, &Refusal::default()).await)
 }
 
 /// Asks for an estimate if nobody has. That it cannot be had is said on the page
@@ -82,7 +82,8 @@ impl From<Wrong> for Refusal {
     }
 }
 
-fn draw(wants: Wants, viewer: &Viewer, draft: &Draft, refusal: &Refusal) -> Response {
+async fn draw(wants: Wants, viewer: &Viewer, draft: &Draft, refusal: &Refusal) -> Response {
+    let names = super::files::names(&viewer.api, draft).await;
     let review = Review {
         beside: Beside {
             available: Some(viewer.session.balance_usd),
@@ -90,6 +91,7 @@ fn draw(wants: Wants, viewer: &Viewer, draft: &Draft, refusal: &Refusal) -> Resp
         },
         refused: refusal.message.as_deref(),
         fits: refusal.status == StatusCode::PAYMENT_REQUIRED,
+        names: Some(&names),
     };
     let wrong = refusal.status != StatusCode::OK;
     let title = view::title(Step::Review, wrong);
@@ -157,7 +159,7 @@ pub(super) async fn submit(
         Ok(draft) => estimated(&viewer.api, draft).await?,
         Err(submitted) => return Ok(submitted),
     };
-    Ok(draw(wants, &viewer, &draft, &refusal))
+    Ok(draw(wants, &viewer, &draft, &refusal).await)
 }
 
 async fn confirm(

@@ -1,6 +1,7 @@
 //! The wizard's pages. What a step swaps and what its page shows is drawn here.
 use super::estimate::{self, Beside};
 use super::fields::{self, Answers, Kind};
+use super::files::{self, Shelf};
 use super::form::Typed;
 use super::review::rate;
 use super::steps::Step;
@@ -14,6 +15,7 @@ use crate::web::ui;
 use crate::web::ui::form::Wrong;
 use crate::web::ui::job_row::type_name;
 use maud::{Markup, html};
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 /// One step with everything on it.
@@ -23,6 +25,8 @@ pub(super) struct StepView<'a> {
     pub(super) now: OffsetDateTime,
     /// `None` before the first answer.
     pub(super) draft: Option<&'a Draft>,
+    /// For the step that asks for files.
+    pub(super) shelf: Option<Shelf>,
     pub(super) answers: Answers,
     pub(super) wrong: Wrong,
     /// Whether it came from the review and goes back there.
@@ -98,19 +102,28 @@ pub(super) fn step(view: &StepView) -> Markup {
         answers: &view.answers,
         wrong: &view.wrong,
     };
+    // A form with files takes as long as it takes, which is the browser's to show.
+    let with_files = view.draft.zip(view.shelf.as_ref());
+    let action = with_files.map_or(action, |(draft, _)| files::path(draft.id));
+    let plain = with_files.is_some();
+    let swaps = |value: &'static str| (!plain).then_some(value);
     wizard(
         step,
         view.draft,
         view.now,
         !view.wrong.is_nothing(),
         html! {
-            form.card.stack method="post" action=(action) hx-post=(action) hx-target="#wizard" hx-swap="outerHTML"
-                hx-push-url="true" hx-status:4xx="push:false" hx-disable="find button[type=submit]" novalidate {
+            form.card.stack method="post" action=(action) enctype=[plain.then_some("multipart/form-data")]
+                hx-post=[(!plain).then_some(&action)] hx-target=[swaps("#wizard")] hx-swap=[swaps("outerHTML")]
+                hx-push-url=[swaps("true")] hx-status:4xx=[swaps("push:false")] hx-disable=[swaps("find button[type=submit]")] novalidate {
                 (typed.summary())
                 @if view.to_review { (ui::form::hidden("back", "review")) }
                 @match step {
                     Step::Workload => (workload(&typed)),
-                    Step::Image => (image(&typed, view.host_only)),
+                    Step::Image => {
+                        (image(&typed, view.host_only))
+                        @if let Some(shelf) = &view.shelf { (files::questions(&typed, shelf, view.now)) }
+                    }
                     Step::Resources => (resources(&typed)),
                     Step::Routing => (routing(&typed, &view.families)),
                     Step::Review => {}
@@ -235,6 +248,8 @@ pub(super) struct Review<'a> {
     pub(super) refused: Option<&'a str>,
     /// Whether that was for want of money.
     pub(super) fits: bool,
+    /// What the files are called, by their ids.
+    pub(super) names: Option<&'a BTreeMap<String, String>>,
 }
 
 pub(super) fn review(draft: &Draft, review: Review, now: OffsetDateTime) -> Markup {
@@ -253,7 +268,7 @@ pub(super) fn review(draft: &Draft, review: Review, now: OffsetDateTime) -> Mark
             form.cols.wide method="post" action=(path) hx-post=(path) hx-target="#wizard" hx-swap="outerHTML"
                 hx-push-url="true" hx-status:4xx="push:false" hx-disable="find button[type=submit]" {
                 div.stack {
-                    @for step in Step::ALL { @if step != Step::Review { (section(draft, step)) } }
+                    @for step in Step::ALL { @if step != Step::Review { (section(draft, step, review.names)) } }
                 }
                 div.stack.aside {
                     @if draft.missing.is_empty() {
@@ -311,8 +326,8 @@ fn missing(draft: &Draft) -> Markup {
 }
 
 /// The answers of one step, with a way to change them that comes back here.
-fn section(draft: &Draft, step: Step) -> Markup {
-    let rows = rows(&draft.content, step);
+fn section(draft: &Draft, step: Step, names: Option<&BTreeMap<String, String>>) -> Markup {
+    let rows = rows(&draft.content, step, names);
     let lacks = |field: &&fields::Field| draft.missing.contains_key(field.name);
     let lacking: Vec<&fields::Field> = step.fields().iter().filter(lacks).collect();
     html! {
@@ -331,7 +346,11 @@ fn section(draft: &Draft, step: Step) -> Markup {
 }
 
 /// Label, text, and whether it is for machines.
-fn rows(content: &Content, step: Step) -> Vec<(&'static str, String, bool)> {
+fn rows(
+    content: &Content,
+    step: Step,
+    names: Option<&BTreeMap<String, String>>,
+) -> Vec<(&'static str, String, bool)> {
     let mut rows = Vec::new();
     for field in step.fields() {
         let shown = fields::shown(field, content);
@@ -345,6 +364,14 @@ fn rows(content: &Content, step: Step) -> Vec<(&'static str, String, bool)> {
                 .filter_map(|line| line.split_once('=').map(|(name, _)| name))
                 .collect::<Vec<_>>()
                 .join(", "),
+            Kind::Files => {
+                let name = |id: &str| {
+                    let name = names.and_then(|names| names.get(id));
+                    name.map_or_else(|| format!("{id}, which is gone"), Clone::clone)
+                };
+                shown.lines().map(name).collect::<Vec<_>>().join(", ")
+            }
+            Kind::Lines => shown.replace('\n', ", "),
             Kind::Money => shown
                 .parse::<Usd>()
                 .map_or(shown, |amount| amount.to_string()),
@@ -359,7 +386,10 @@ fn rows(content: &Content, step: Step) -> Vec<(&'static str, String, bool)> {
             | Kind::List
             | Kind::Command => shown,
         };
-        let mono = matches!(field.name, "image" | "command" | "environment");
+        let mono = matches!(
+            field.name,
+            "image" | "command" | "environment" | "expected_artifacts"
+        );
         rows.push((field.label, shown, mono));
     }
     rows

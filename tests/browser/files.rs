@@ -1,0 +1,123 @@
+//! Files on their way into a job and out of it again.
+use crate::driver::{Browser, Visitor, block_on};
+use crate::server::Server;
+
+const EMAIL: &str = "ada@example.org";
+const COMMAND: &str = "sh -c 'cp /workspace/inputs/notes.csv /workspace/artifacts/copy.csv; sh /workspace/scripts/run.sh'";
+const SCRIPT: &str =
+    "mkdir /workspace/artifacts/out; echo from the script > /workspace/artifacts/out/said.txt\n";
+
+pub(crate) fn a_file_goes_into_a_job_and_comes_out_of_it() {
+    path(Visitor::Desk);
+}
+
+pub(crate) fn a_file_goes_into_a_job_and_comes_out_of_it_without_javascript() {
+    path(Visitor::NoScript);
+}
+
+/// More than any other form may hold, and nothing that repeats.
+fn notes() -> String {
+    let rows = (0..150_000_u32).map(|n| format!("{n},{}\n", n.wrapping_mul(2_654_435_761)));
+    format!("row,number\n{}", rows.collect::<String>())
+}
+
+fn path(visitor: Visitor) {
+    block_on(async {
+        let here = tempfile::tempdir().unwrap();
+        let (data, script) = (here.path().join("notes.csv"), here.path().join("run.sh"));
+        std::fs::write(&data, notes()).unwrap();
+        std::fs::write(&script, SCRIPT).unwrap();
+        let server = Server::start(&[]);
+        server.sign_up(EMAIL);
+        let browser = Browser::open(visitor, &server).await;
+        browser.sign_in(EMAIL).await;
+
+        browser.go("/portal/submit/new/workload").await;
+        browser.fill("#name", "with files").await;
+        browser.press("Continue").await;
+        browser
+            .arrives("the image", |path| path.ends_with("/image"))
+            .await;
+        browser.fill("#command", COMMAND).await;
+        browser.click("#files > summary").await;
+        browser.choose("#upload_input", &data).await;
+        browser.choose("#upload_script", &script).await;
+        // A mistake costs neither what was typed nor what was uploaded.
+        browser.fill("#expected_artifacts", "/etc/passwd").await;
+        browser.press("Continue").await;
+        browser.see("#expected_artifacts-error").await;
+        assert_eq!(browser.value("#command").await, COMMAND);
+        assert_eq!(browser.count("[name=input_files]:checked").await, 1);
+        let expected = "/workspace/artifacts/copy.csv\n/workspace/artifacts/model.bin";
+        browser.fill("#expected_artifacts", expected).await;
+        browser.press("Continue").await;
+        for step in ["resources", "routing"] {
+            browser
+                .arrives(step, |path| path.ends_with(&format!("/{step}")))
+                .await;
+            browser.see("#wizard form").await;
+            browser.press("Continue").await;
+        }
+        for words in ["notes.csv", "run.sh", "model.bin"] {
+            browser.reads("#wizard", |text| text.contains(words)).await;
+        }
+        browser.see("#estimate #ack").await;
+        browser.click("#ack").await;
+        browser.click("#estimate button[type=submit]").await;
+        let job = browser
+            .arrives("the job", |path| path.starts_with("/portal/jobs/job_"))
+            .await;
+        browser
+            .reads("#job-artifacts", |text| {
+                ["Present", "Missing", "copy.csv", "said.txt"]
+                    .iter()
+                    .all(|words| text.contains(words))
+            })
+            .await;
+        browser
+            .reads("[aria-labelledby=inputs-h]", |text| {
+                text.contains("/workspace/inputs/notes.csv")
+            })
+            .await;
+
+        browser.press("copy.csv").await;
+        browser
+            .arrives("the file", |path| {
+                path.starts_with("/portal/artifacts/art_")
+            })
+            .await;
+        browser
+            .reads("main .tbl", |text| text.contains("2654435761"))
+            .await;
+        browser.press("Download").await;
+        let saved = browser.downloaded("copy.csv").await;
+        assert!(saved == notes().as_bytes(), "{} bytes arrived", saved.len());
+
+        browser.press("Delete…").await;
+        browser.press("Keep it").await;
+        browser.see("main .tbl").await;
+        browser.press("Delete…").await;
+        browser.press("Delete the file").await;
+        browser
+            .arrives("the list", |path| path == "/portal/artifacts")
+            .await;
+        let left = browser.text("#artifacts").await;
+        assert!(
+            left.contains("said.txt") && !left.contains("copy.csv"),
+            "{left}"
+        );
+
+        browser.press("Chosen as ZIP").await;
+        browser
+            .reads("[role=alert]", |text| text.contains("Choose at least one"))
+            .await;
+        browser.click("tbody [type=checkbox]").await;
+        browser.press("Chosen as ZIP").await;
+        let id = job.rsplit('/').next().unwrap();
+        let archive = browser.downloaded(&format!("{id}.zip")).await;
+        let holds = |words: &[u8]| archive.windows(words.len()).any(|some| some == words);
+        assert!(holds(b"out/said.txt") && holds(b"from the script\n"));
+        let said = browser.complaints().await;
+        assert!(said.iter().all(|words| words.contains("422")), "{said:?}");
+    });
+}
