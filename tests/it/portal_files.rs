@@ -198,7 +198,8 @@ async fn a_file_is_shown_with_its_facts_and_what_can_be_done() {
 #[tokio::test]
 async fn a_preview_is_as_long_as_the_page_has_room() {
     let browser = with(vec![artifact(json!({}))]);
-    let long: String = (1..=500).map(|n| format!("line {n}\n")).collect();
+    let long: Vec<_> = (1..=500).map(|n| format!("line {n}")).collect();
+    let long = long.join("\n");
     browser.fake().files.preview = preview("text", json!({"text": long, "truncated": true}));
     let shown = browser.visit(&page()).await;
     let lines = shown.texts("figure.code pre").remove(0);
