@@ -188,9 +188,8 @@ impl Fake {
             let one = by_id(&files.inputs, id).cloned();
             return Some(axum::Json(one).into_response());
         }
-        if method != Method::GET
-            || !(path.ends_with("/content") || path.starts_with("/v1/artifact-zips/"))
-        {
+        let of_a_file = path.starts_with("/v1/artifacts/") && path.ends_with("/content");
+        if method != Method::GET || !(of_a_file || path.starts_with("/v1/artifact-zips/")) {
             return None;
         }
         assert!(
