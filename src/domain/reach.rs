@@ -213,7 +213,7 @@ const RESERVED_V4: [([u8; 4], u32); 16] = [
     ([240, 0, 0, 0], 4),
 ];
 
-/// Inside of 2000::/3, the only range that is public at all: protocol assignments
+/// Inside of `2000::/3`, the only range that is public at all: protocol assignments
 /// with Teredo, documentation, and 6to4, which hides IPv4 addresses.
 const RESERVED_V6: [([u16; 3], u32); 4] = [
     ([0x2001, 0, 0], 23),
