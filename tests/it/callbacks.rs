@@ -41,16 +41,20 @@ impl Receiver {
             answers: Arc::default(),
         };
         let router = Router::new()
-            .fallback(Self::answer)
+            .fallback(
+                |it: State<Self>, headers: HeaderMap, body: Bytes| async move {
+                    it.answer(headers, &body)
+                },
+            )
             .with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         receiver
     }
 
-    async fn answer(State(it): State<Self>, headers: HeaderMap, body: Bytes) -> Response {
+    fn answer(&self, headers: HeaderMap, body: &Bytes) -> Response {
         let body = String::from_utf8(body.to_vec()).unwrap();
-        it.told.lock().unwrap().push((headers, body));
-        let mut answers = it.answers.lock().unwrap();
+        self.told.lock().unwrap().push((headers, body));
+        let mut answers = self.answers.lock().unwrap();
         if answers.is_empty() {
             return StatusCode::OK.into_response();
         }

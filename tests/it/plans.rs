@@ -28,6 +28,7 @@ async fn plan(store: &Store, statement: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn hot_statements_search_an_index_and_sort_nothing() {
     let api = TestApi::start().await;
     for (what, statement, index) in [

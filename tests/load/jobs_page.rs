@@ -10,6 +10,9 @@
 #[expect(dead_code, reason = "the tests use the rest of it")]
 #[path = "../it/harness.rs"]
 mod harness;
+#[expect(dead_code, reason = "the harness uses some of it")]
+#[path = "../support/server.rs"]
+mod server;
 
 use axum::Router;
 use axum::body::Body;

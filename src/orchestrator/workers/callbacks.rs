@@ -398,19 +398,19 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
 
-    fn answer(status: u16, retry_after: Option<i64>) -> Result<Answer, String> {
-        Ok(Answer {
+    fn answer(status: u16, retry_after: Option<i64>) -> Answer {
+        Answer {
             status,
             text: String::new(),
             retry_after,
-        })
+        }
     }
 
     #[test]
     fn eleven_attempts_take_about_a_day() {
         let mut total = Duration::ZERO;
         for (number, pause) in (1..).zip(PAUSES) {
-            let Next::At(at) = next(&answer(500, None), number, NOW) else {
+            let Next::At(at) = next(&Ok(answer(500, None)), number, NOW) else {
                 panic!("given up after {number}");
             };
             let off = ((at - NOW) - pause).abs();
@@ -418,13 +418,13 @@ mod tests {
             total += pause;
         }
         assert!((Duration::hours(20)..Duration::hours(28)).contains(&total));
-        let last = next(&answer(500, None), 11, NOW);
+        let last = next(&Ok(answer(500, None)), 11, NOW);
         assert_eq!(last, Next::Over(Progress::Failed, NOW));
     }
 
     #[test]
     fn a_receiver_may_ask_for_twice_the_patience() {
-        let pause = |retry_after| match next(&answer(429, Some(retry_after)), 4, NOW) {
+        let pause = |retry_after| match next(&Ok(answer(429, Some(retry_after))), 4, NOW) {
             Next::At(at) => at - NOW,
             Next::Over(..) => panic!("given up"),
         };
@@ -446,9 +446,9 @@ mod tests {
     fn redirects_are_refusals() {
         assert_eq!(refusal(204), None);
         assert!(refusal(302).is_some_and(|why| why.contains("not followed")));
-        assert!(matches!(next(&answer(302, None), 1, NOW), Next::At(_)));
+        assert!(matches!(next(&Ok(answer(302, None)), 1, NOW), Next::At(_)));
         assert_eq!(
-            next(&answer(410, None), 1, NOW),
+            next(&Ok(answer(410, None)), 1, NOW),
             Next::Over(Progress::Gone, NOW)
         );
     }

@@ -142,8 +142,8 @@ async fn an_address_that_is_not_public_is_never_connected_to() {
     ] {
         for scheme in ["http", "https"] {
             let url = format!("{scheme}://{host}:{port}/");
-            let called = caller.post(&url, HeaderMap::new(), "{}".into()).await;
-            assert_eq!(called, Err(Failed::Forbidden), "{url}");
+            let answer = caller.post(&url, HeaderMap::new(), "{}".into()).await;
+            assert_eq!(answer, Err(Failed::Forbidden), "{url}");
         }
     }
     assert!(receiver.told().is_empty());
@@ -158,8 +158,8 @@ async fn an_address_that_is_not_public_is_never_connected_to() {
             .unwrap()
             .replace("127.0.0.0", "127.0.0.1");
         let url = format!("http://{host}:{port}/");
-        let called = caller.post(&url, HeaderMap::new(), "{}".into()).await;
-        assert_eq!(called.map(|answer| answer.status), Ok(200), "{item}");
+        let answer = caller.post(&url, HeaderMap::new(), "{}".into()).await;
+        assert_eq!(answer.map(|answer| answer.status), Ok(200), "{item}");
     }
 }
 
@@ -314,7 +314,7 @@ async fn an_installation_that_opens_nothing_refuses_its_own_machine() {
             .contains("callback_allow")
     );
     let public = json!({ "callback_url": "https://hooks.example.com/x" });
-    let taken = api
+    let submitted = api
         .call(
             Method::POST,
             "/v1/jobs",
@@ -322,6 +322,6 @@ async fn an_installation_that_opens_nothing_refuses_its_own_machine() {
             and(script("true"), public),
         )
         .await;
-    assert_eq!(taken.status, 202, "{}", taken.body);
-    assert_ne!(taken.body, Value::Null);
+    assert_eq!(submitted.status, 202, "{}", submitted.body);
+    assert_ne!(submitted.body, Value::Null);
 }
