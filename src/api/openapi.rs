@@ -3,8 +3,8 @@
 //!
 //! A new endpoint describes itself: its line gives method, path, access, status and
 //! text, and its types the schemas. What a program cannot know is in
-//! [`mod@operations`] (which refusals are usual, which operations have a twin) and
-//! in [`mod@raw`] (streams and files).
+//! `operations` (which refusals are usual, which operations have a twin) and
+//! in `raw` (streams and files).
 mod operations;
 mod raw;
 mod schemas;
