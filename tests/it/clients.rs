@@ -1,8 +1,11 @@
 //! The clients that there are, played against the running program: over plain TCP and
 //! over TLS, from the estimate to the second cancellation, each with the body it
-//! writes and the way it reads. Every answer is also held against the API's
+//! writes and the way it reads; and those that bring files, fetch files or are called
+//! back, with what they do then. Every answer is also held against the API's
 //! description.
 mod activepieces;
+mod examples;
+mod files;
 mod flowise;
 mod forgegrid;
 mod langflow;
@@ -19,11 +22,20 @@ use serde_json::{Value, json};
 const FLAGS: [&str; 4] = ["--host-slots", "1", "--host-images", "any"];
 
 macro_rules! lives {
-    ($($name:ident: $client:expr;)+) => {
+    (
+        whole { $($name:ident: $client:expr;)+ }
+        further { $($story:ident: $told:path;)+ }
+    ) => {
         mod over_tcp {$(
             #[tokio::test]
             async fn $name() {
                 super::live($client, crate::grid::Grid::with(&super::FLAGS)).await;
+            }
+        )+
+        $(
+            #[tokio::test]
+            async fn $story() {
+                $told(crate::grid::Grid::with(&super::FLAGS)).await;
             }
         )+}
         mod over_tls {$(
@@ -31,19 +43,34 @@ macro_rules! lives {
             async fn $name() {
                 super::live($client, crate::grid::Grid::over_tls(&super::FLAGS)).await;
             }
+        )+
+        $(
+            #[tokio::test]
+            async fn $story() {
+                $told(crate::grid::Grid::over_tls(&super::FLAGS)).await;
+            }
         )+}
     };
 }
 
 lives! {
-    activepieces: crate::clients::activepieces::Piece;
-    flowise: crate::clients::flowise::Node;
-    forgegrid: crate::clients::forgegrid::Forge;
-    langflow: crate::clients::langflow::Component;
-    mcp: crate::clients::mcp::Server;
-    openagents: crate::clients::openagents::Agent;
-    openline: crate::clients::openline::Campaign;
-    substrata: crate::clients::substrata::Classifier;
+    whole {
+        activepieces: crate::clients::activepieces::Piece;
+        flowise: crate::clients::flowise::Node;
+        forgegrid: crate::clients::forgegrid::Forge;
+        langflow: crate::clients::langflow::Component;
+        mcp: crate::clients::mcp::Server;
+        openagents: crate::clients::openagents::Agent;
+        openline: crate::clients::openline::Campaign;
+        substrata: crate::clients::substrata::Classifier;
+    }
+    further {
+        activepieces_brings_files: crate::clients::activepieces::files;
+        examples_carry_files_both_ways: crate::clients::examples::files;
+        flowise_is_called_back: crate::clients::flowise::callbacks;
+        mcp_handles_files: crate::clients::mcp::files;
+        openline_fetches_files: crate::clients::openline::files;
+    }
 }
 
 /// What tells one client from another.
@@ -150,7 +177,19 @@ impl Reply {
     }
 }
 
-impl Wire<'_> {
+impl<'g> Wire<'g> {
+    /// With a key that may do what clients ask for.
+    async fn of(person: &Person<'g>) -> Self {
+        let scopes = ["jobs:estimate", "jobs:submit", "jobs:read", "logs:read"];
+        let key = json!({ "name": "a client", "scopes": scopes });
+        let made = person.post("/v1/api-keys", key).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        Self {
+            grid: person.grid,
+            key: made.text("/key"),
+        }
+    }
+
     /// As all of them send it: as JSON, also if there is none.
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         let body = body.map(|body| body.to_string());
@@ -182,18 +221,7 @@ const SHORT: &str = "for i in 1 2 3 4 5 6 7; do echo line $i; done";
 
 async fn live<C: Client>(client: C, grid: Grid) {
     let ada = grid.sign_up("ada@example.org").await;
-    let scopes = ["jobs:estimate", "jobs:submit", "jobs:read", "logs:read"];
-    let made = ada
-        .post(
-            "/v1/api-keys",
-            json!({ "name": "a client", "scopes": scopes }),
-        )
-        .await;
-    assert_eq!(made.status, 201, "{}", made.body);
-    let wire = Wire {
-        grid: &grid,
-        key: made.text("/key"),
-    };
+    let wire = Wire::of(&ada).await;
     client.arrive(&wire).await;
 
     let long = submitted(&client, &wire, &client.job("long", LONG)).await;
@@ -223,13 +251,7 @@ async fn live<C: Client>(client: C, grid: Grid) {
     );
     assert!(!client.read(&again).unwrap_err().contains("null"));
 
-    let ended = eventually("the second job to end", async || {
-        let job = status(&client, &wire, &short).await;
-        ["completed", "failed", "rejected", "cancelled"]
-            .contains(&job["status"].as_str().unwrap())
-            .then_some(job)
-    })
-    .await;
+    let ended = ended(&client, &wire, &short).await;
     assert_eq!(ended["status"], "completed", "{ended}");
     let found = client.see(&wire, "runtime", &runtime).await;
     assert_eq!(
@@ -300,6 +322,17 @@ async fn status<C: Client>(client: &C, wire: &Wire<'_>, job: &str) -> Value {
     client
         .see(wire, "status", &format!("{}/{job}", C::JOBS))
         .await
+}
+
+/// The job, once it is over.
+async fn ended<C: Client>(client: &C, wire: &Wire<'_>, job: &str) -> Value {
+    eventually("the job to end", async || {
+        let job = status(client, wire, job).await;
+        ["completed", "failed", "rejected", "cancelled"]
+            .contains(&job["status"].as_str().unwrap())
+            .then_some(job)
+    })
+    .await
 }
 
 /// Follows the output of a running job that has three lines, cut after the second.

@@ -1,6 +1,8 @@
 //! openline: shows only a message at the top level, says things that nobody knows, and
-//! cancels with an empty body.
-use super::{Client, Reply};
+//! cancels with an empty body. It knows what its jobs leave by their last names.
+use super::files::{address, fetched, listed};
+use super::{Client, Reply, Wire, ended, submitted};
+use crate::grid::{Grid, and};
 use serde_json::{Value, json};
 
 pub(super) struct Campaign;
@@ -36,4 +38,46 @@ impl Client for Campaign {
             _ => {}
         }
     }
+}
+
+pub(super) async fn files(grid: Grid) {
+    let ada = grid.sign_up("ada@example.org").await;
+    let wire = Wire::of(&ada).await;
+    let expected = [
+        "/workspace/artifacts/outreach/leads.json",
+        "/workspace/artifacts/report.md",
+    ];
+    let work = "cd /workspace/artifacts; mkdir -p outreach; \
+                printf '[\"caf\\303\\251\"]' > outreach/leads.json; printf '# Ok' > report.md";
+    let job = and(
+        Campaign.job("campaign", work),
+        json!({ "expected_artifacts": expected }),
+    );
+    let job = submitted(&Campaign, &wire, &job).await;
+    let over = ended(&Campaign, &wire, &job).await;
+    assert_eq!(over["status"], "completed", "{over}");
+
+    let artifacts = listed(&Campaign, &wire, &job).await;
+    let base = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+    let contents = ["[\"café\"]", "# Ok"];
+    for (path, content) in expected.iter().zip(contents) {
+        let mut fitting = artifacts
+            .iter()
+            .filter(|artifact| base(artifact["filename"].as_str().unwrap()) == base(path));
+        let artifact = fitting
+            .next()
+            .unwrap_or_else(|| panic!("{path}: {artifacts:?}"));
+        assert!(fitting.next().is_none(), "{path} is there once");
+        assert_eq!(artifact["size_bytes"], json!(content.len()));
+        let address = address(&Campaign, &wire, artifact).await;
+        assert!(address["expires_at"].is_string(), "{address}");
+        let bytes = fetched(&wire, &address["url"]).await;
+        assert_eq!(String::from_utf8(bytes).unwrap(), content);
+    }
+
+    let path = format!("/v1/jobs/{job}/artifacts/art_nothing/download");
+    let missing = wire.post(&path, None).await;
+    assert_eq!(missing.status, 404);
+    let shown = Campaign.read(&missing).unwrap_err();
+    assert!(!shown.contains("failed with HTTP"), "{shown}");
 }
