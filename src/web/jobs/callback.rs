@@ -66,7 +66,7 @@ fn row(attempt: &Attempt) -> Markup {
                 "Attempt " (attempt.number)
                 @if let Some(status) = attempt.status { ", answered " (status) }
             }
-            p.small.mute { (ui::exact(attempt.at)) }
+            span.t { (ui::exact(attempt.at)) }
             p hx-ignore {
                 @match &attempt.error {
                     None => { "Taken after " (attempt.duration_ms) " ms." },
