@@ -238,10 +238,12 @@ fn reasons(state: &State, left_out: &LeftOut) -> String {
         ),
     );
     say(left_out.many, format!("beyond the first {}", files.per_job));
-    say(
-        left_out.special,
-        "links, pipes or other special files".into(),
-    );
+    let special = if left_out.special == 1 {
+        "link, pipe or other special file"
+    } else {
+        "links, pipes or other special files"
+    };
+    say(left_out.special, special.into());
     say(
         left_out.deep,
         "too deep in folders or with too long a path".into(),

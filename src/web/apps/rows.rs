@@ -117,8 +117,15 @@ pub(super) fn note(session: &Session, now: OffsetDateTime) -> Markup {
                 @let (message, advice) = words::fit_both(&end.message, &end.advice, 250);
                 div.note.(class) {
                     (ui::icon(icon))
-                    p.strong { (words::ended(session)) }
-                    p hx-ignore { (message) @if !advice.is_empty() { " " (advice) } }
+                    @let title = words::ended(session);
+                    // Where the sentence begins with the heading, it is the heading.
+                    @if message.starts_with(title) {
+                        p.strong hx-ignore { (message) }
+                        @if !advice.is_empty() { p hx-ignore { (advice) } }
+                    } @else {
+                        p.strong { (title) }
+                        p hx-ignore { (message) @if !advice.is_empty() { " " (advice) } }
+                    }
                     p { "You were charged " (end.charged_usd) "." }
                 }
             } @else if session.status == Phase::Stopping {
@@ -308,7 +315,8 @@ pub(super) fn job(session: &Session) -> Markup {
     html! {
         dd #r-job {
             a.mono href={ "/portal/jobs/" (session.job_id) } { (short(&session.job_id.to_string())) }
-            " " (ui::status_badge(session.job_status, None))
+            // Of a session that has ended, its own end says more than its job's.
+            @if !session.status.ended() { " " (ui::status_badge(session.job_status, None)) }
         }
     }
 }

@@ -215,7 +215,7 @@ fn listing(asked: &Asked, list: &List, chosen: &Chosen, now: OffsetDateTime) -> 
         form method="post" action={ (PATH) "/zip" (asked.query()) } {
             (chosen.wrong.summary(&[]))
             div.scroll role="region" aria-labelledby="artifacts-h" tabindex="0" {
-                table.tbl {
+                table.tbl.fold.files {
                     thead {
                         tr {
                             th scope="col" { "File" }

@@ -160,7 +160,7 @@ fn listing(asked: &Asked, list: &List, now: OffsetDateTime) -> Markup {
             (none(asked))
         } @else {
             div.scroll role="region" aria-labelledby="uploads-h" tabindex="0" {
-                table.tbl {
+                table.tbl.fold.files {
                     thead {
                         tr {
                             th scope="col" { "File" }

@@ -117,7 +117,7 @@ fn outcomes(all: &Cancelled, heading: &str) -> Markup {
         section.card.flush {
             header { h2 #outcomes-h { (heading) } }
             div.scroll role="region" aria-labelledby="outcomes-h" tabindex="0" {
-                table.tbl {
+                table.tbl.fold {
                     thead { tr { th scope="col" { "Job" } th scope="col" { "Outcome" } th.num scope="col" { "Billed so far" } th scope="col" { "In words" } } }
                     tbody { @for job in &all.jobs { (row(job)) } }
                 }
