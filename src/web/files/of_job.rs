@@ -93,7 +93,7 @@ fn found(job: &Job, left: &OfJob) -> Markup {
             }
         }
         @if all > 0 {
-            p.half { a href={ (PATH) "?job=" (job.id) } { @if all == 1 { "It" } @else { "All " (all) } " in the list of artifacts" } }
+            p.half { a href={ (PATH) "?job=" (job.id) } { @if all == 1 { "See it" } @else { "All " (all) } " in the list of artifacts" } }
         }
     }
 }
