@@ -142,7 +142,12 @@ fn everybody(server: &Server, token: &str) -> [Vec<Duration>; 3] {
     let end = Instant::now() + Duration::from_secs(SECONDS.unsigned_abs() - 10);
     let [mut pages, mut calls, mut writes] = [Vec::new(), Vec::new(), Vec::new()];
     while Instant::now() < end {
-        for path in ["/portal", "/portal/jobs", "/portal/submit/new/workload", "/portal/nodes"] {
+        for path in [
+            "/portal",
+            "/portal/jobs",
+            "/portal/submit/new/workload",
+            "/portal/nodes",
+        ] {
             pages.push(ask(server, path, &cookie));
         }
         for path in ["/v1/jobs", "/v1/overview", "/v1/billing/balance"] {

@@ -91,8 +91,13 @@ impl Machine {
         live.next().map(|(handle, _)| handle.clone())
     }
 
+    /// A run has been asked for and has not ended.
+    pub(crate) async fn taken(&self) -> String {
+        eventually("a run", async || self.live()).await
+    }
+
     async fn now(&self, status: Status) {
-        let handle = eventually("a run", async || self.live()).await;
+        let handle = self.taken().await;
         self.set(&handle, status);
     }
 
