@@ -158,6 +158,7 @@ impl Site {
             },
             passed: 2,
             checked_at: Some(now),
+            answered_at: Some(now),
             outcome: Some("200".into()),
             ready_at: ready.then_some(now),
         };

@@ -253,6 +253,7 @@ pub(super) fn checked(
     let before = service.state;
     match found {
         Ok(outcome) => {
+            service.answered_at = Some(now);
             service.outcome = Some(outcome);
             let needed = known.readiness.successes.max(1);
             service.passed = service.passed.saturating_add(1).min(needed);

@@ -6,7 +6,6 @@
 use super::super::apps::run;
 use super::super::files::{collect, given};
 use super::super::{Change, Error, State, lifecycle};
-use crate::domain::app::ServiceState;
 use crate::domain::id::JobId;
 use crate::domain::job;
 use crate::domain::spec::HOST_IMAGE;
@@ -460,8 +459,7 @@ async fn last_seen(
     };
     let answered = answered
         .into_iter()
-        .filter(|service| service.state == ServiceState::Ready)
-        .filter_map(|service| service.checked_at);
+        .filter_map(|service| service.answered_at);
     let last = answered.chain(printed).chain([engine]).max();
     Ok(last.unwrap_or(engine).min(state.now()))
 }

@@ -17,6 +17,8 @@ pub struct Service {
     /// Checks passed in a row.
     pub passed: u32,
     pub checked_at: Option<OffsetDateTime>,
+    /// When a check last passed, whatever came after it.
+    pub answered_at: Option<OffsetDateTime>,
     /// Of the last check: `200`, `503`, `connection refused`.
     pub outcome: Option<String>,
     pub ready_at: Option<OffsetDateTime>,
@@ -44,14 +46,15 @@ pub(super) async fn insert(
 pub async fn update(conn: &mut Conn, service: &Service) -> Result<(), Error> {
     sqlx::query(
         "UPDATE app_services SET state = $1, passed = $2, checked_at = $3, outcome = $4,
-             ready_at = $5
-         WHERE session = $6 AND service = $7 AND state <> 'stopped'",
+             ready_at = $5, answered_at = $6
+         WHERE session = $7 AND service = $8 AND state <> 'stopped'",
     )
     .bind(service.state.name())
     .bind(i64::from(service.passed))
     .bind(service.checked_at.map(micros))
     .bind(&service.outcome)
     .bind(service.ready_at.map(micros))
+    .bind(service.answered_at.map(micros))
     .bind(service.session.to_string())
     .bind(&service.service)
     .execute(conn)
@@ -110,6 +113,7 @@ struct Row {
     checked_at: Option<i64>,
     outcome: Option<String>,
     ready_at: Option<i64>,
+    answered_at: Option<i64>,
 }
 
 impl TryFrom<Row> for Service {
@@ -123,6 +127,7 @@ impl TryFrom<Row> for Service {
             passed: u32::try_from(row.passed).map_err(|_| wrong("passed"))?,
             checked_at: row.checked_at.map(from_micros),
             ready_at: row.ready_at.map(from_micros),
+            answered_at: row.answered_at.map(from_micros),
             service: row.service,
             origin: row.origin,
             outcome: row.outcome,

@@ -1,5 +1,4 @@
 //! Machines that do not take what they are given, or do not say so.
-use super::script::SILENCE;
 use super::stage::Stage;
 use crate::grid::{DEADLINE, eventually, script};
 use junglegrid::engine::{Error, Outcome};
@@ -246,12 +245,15 @@ async fn a_run_that_was_given_up_is_stopped_when_it_comes_back() {
     stage.pass(600);
     let seen = |session: &Value| session["services"][0]["checked_at"] == "2026-11-23T12:10:04Z";
     stage.until(&id, "its last answer", seen).await;
+    // A check that fails says nothing of when it was alive.
+    stage.script.says("/desk", Err("connection refused"));
+    stage.script.says("/clock", Err("connection refused"));
+    stage.pass(60);
+    let refused = |session: &Value| session["services"][0]["outcome"] == "connection refused";
+    stage.until(&id, "a check that failed", refused).await;
     *stage.machine.blind.lock().unwrap() = true;
     stage.kill();
-    // An answer that fails before the run is missed would take the place of the last good one.
-    stage.script.says("/desk", Err(SILENCE));
-    stage.script.says("/clock", Err(SILENCE));
-    stage.pass(1_200);
+    stage.pass(1_140);
     stage.restart().await;
     let end = stage.ended(&id).await;
     // Until it was last seen, however long that was not noticed.
