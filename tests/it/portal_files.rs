@@ -411,9 +411,11 @@ async fn a_job_shows_what_was_expected_and_what_came_of_it() {
     let shown = Browser::new(collecting).visit(&path).await;
     assert_eq!(shown.texts("#job-artifacts .live"), ["Collecting"]);
 
+    let mut kept = contract.clone();
+    kept["collected_files"] = json!(1);
     let browser = with_job(
         json!({
-            "artifact_contract": contract,
+            "artifact_contract": kept,
             "input_files": [{"input_id": INPUT, "filename": "data.csv", "size_bytes": 17, "mount_path": "/workspace/inputs/data.csv"}],
             "script_files": [{"input_id": INPUT, "filename": "run.sh", "size_bytes": 1700, "mount_path": "/workspace/scripts/run.sh"}],
         }),

@@ -18,12 +18,11 @@ pub(super) async fn of_job(cx: Cx, call: Call<ListArtifacts>) -> Result<wire::Of
     let artifacts = table::of_job(&mut conn, cx.caller.workspace, job.id, cx.now()).await?;
     let mut collections = table::collections(&mut conn, &[job.id]).await?;
     let collection = collections.remove(&job.id);
-    let artifacts_ready = collection.is_some();
     let collection = collection.unwrap_or_default();
     Ok(wire::OfJob {
         job_id: job.id,
         artifacts: artifacts.into_iter().map(view).collect(),
-        artifacts_ready,
+        artifacts_ready: job.state.ended(),
         left_out: collection.left_out,
         left_out_reason: Some(collection.why).filter(|why| !why.is_empty()),
         missing_artifacts: collection.missing,

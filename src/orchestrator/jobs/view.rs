@@ -66,7 +66,7 @@ pub(in crate::orchestrator) fn job(
             inputs_prepared: prepared(&job, Kind::Input),
             scripts_prepared: prepared(&job, Kind::Script),
         },
-        delayed_start: delay.is_some() && wait > job.quote.wait.high,
+        delayed_start: job.state == State::Queued && wait > job.quote.wait.high,
         delay_reason: delay,
         name: job.spec.name,
         workload_type: job.spec.workload_type,
@@ -94,7 +94,7 @@ pub(in crate::orchestrator) fn job(
         optimize_for: job.spec.routing.optimize_for,
         constraints_relaxed: job.quote.relaxed,
         time_limit_seconds: job.spec.time_limit_seconds,
-        artifacts_ready: false,
+        artifacts_ready: status.ended(),
         input_files: given(&job.spec.files, Kind::Input),
         script_file: given(&job.spec.files, Kind::Script)
             .into_iter()
@@ -259,7 +259,6 @@ pub(in crate::orchestrator) async fn with_collections(
         let Some(collection) = collections.remove(&job.id) else {
             continue;
         };
-        job.artifacts_ready = true;
         let contract = &mut job.artifact_contract;
         contract.collected_files = Some(collection.files);
         contract.collected_bytes = Some(collection.bytes);

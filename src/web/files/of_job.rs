@@ -48,7 +48,7 @@ fn expected(job: &Job, left: Option<&OfJob>) -> Markup {
     let all = &job.artifact_contract.expected_artifacts;
     let missing = |path: &String| left.is_some_and(|left| left.missing_artifacts.contains(path));
     // Of what never ran nothing can be missing.
-    let known = left.is_some_and(|left| left.artifacts_ready);
+    let known = left.is_some() && job.artifact_contract.collected_files.is_some();
     let there = all.iter().filter(|one| !missing(&one.path)).count();
     html! {
         @if !all.is_empty() {

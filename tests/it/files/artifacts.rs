@@ -305,6 +305,22 @@ async fn what_is_there_is_kept_however_a_job_ends() {
         json!(["/workspace/artifacts/x"])
     );
 
+    // Of what never ran nothing will come, and nothing is said to be missing.
+    let never = json!({
+        "name": "never", "workload_type": "batch", "image": "host",
+        "command": ["/no/such/program"], "expected_artifacts": ["/workspace/artifacts/x"],
+    });
+    let never = ada.submit(never).await;
+    let job = ada.ended(&never).await;
+    assert_eq!(
+        (&job["status"], &job["artifacts_ready"]),
+        (&json!("failed"), &json!(true))
+    );
+    assert!(job.get("started_at").is_none());
+    assert!(job["artifact_contract"].get("missing_artifacts").is_none());
+    let list = ada.see(&format!("/v1/jobs/{never}/artifacts")).await;
+    assert_eq!(list["artifacts_ready"], true);
+
     // One that is stopped leaves what it has written so far.
     let id = ada
         .submit(script(
