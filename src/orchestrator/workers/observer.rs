@@ -28,6 +28,8 @@ const RETRY: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(5);
 /// How much of an image has come is written down so often at most.
 const PIECES: Duration = Duration::from_secs(1);
+/// Output of a command that the engine does not yet call started waits so long for that.
+const START_PATIENCE: Duration = Duration::from_secs(1);
 /// After a run's end its output is waited for so long.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
 /// The output of one run is written at most so often: what gathers meanwhile is
@@ -222,7 +224,7 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
             batch = output.next(), if reading => match batch {
                 Some(Ok(lines)) => {
                     // Nobody sees output of a command that has not started.
-                    if !started && let Ok(Status::Running { since, .. }) = engine.status(&handle).await {
+                    if !started && let Some(since) = started_at(&engine, &handle, &lines).await {
                         lifecycle::started(state, id, since).await?;
                         started = true;
                     }
@@ -245,6 +247,30 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
                 }
                 status = engine.status(&handle).await;
             }
+        }
+    }
+}
+
+/// When the command that printed these lines started. Its first output may be here
+/// before the engine has heard of its start.
+async fn started_at(
+    engine: &std::sync::Arc<dyn Engine>,
+    handle: &Handle,
+    lines: &[LogLine],
+) -> Option<OffsetDateTime> {
+    let until = Instant::now() + START_PATIENCE;
+    loop {
+        match engine.status(handle).await {
+            Ok(Status::Running { since, .. }) => return Some(since),
+            Ok(Status::Preparing { .. })
+                if lines.iter().any(|line| line.stream != Stream::System) =>
+            {
+                if Instant::now() >= until {
+                    return None;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            _ => return None,
         }
     }
 }
