@@ -24,6 +24,8 @@ pub struct NewKey {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_days: Option<i64>,
     /// Addresses and ranges from which it works; from everywhere if there are none.
+    #[serde(deserialize_with = "none_is_empty")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub allowed_ips: Vec<String>,
 }
 
@@ -192,6 +194,10 @@ pub struct Expiry(
     #[schemars(with = "Option<Time>")]
     pub Option<OffsetDateTime>,
 );
+
+fn none_is_empty<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    Ok(Option::deserialize(input)?.unwrap_or_default())
+}
 
 /// Tells `null` from nothing.
 fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Expiry>, D::Error> {

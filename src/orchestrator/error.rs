@@ -168,6 +168,10 @@ impl Error {
             tracing::error!(error = format!("{cause:#}"), "request failed");
         }
         let mut response = (self.answer().0, body).into_response();
+        // What is refused or missing now may be there in a moment, and nobody else's.
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match &self {
             Self::Unauthorized | Self::KeyRefused(_) | Self::BadCredentials => {
                 let scheme = HeaderValue::from_static("Bearer");

@@ -16,6 +16,7 @@ mod lifecycle;
 mod openapi;
 mod overview;
 mod predictions;
+mod reading;
 mod route;
 mod seal;
 pub mod workers;

@@ -1,5 +1,6 @@
 //! Ties a handler to the endpoint that its signature names.
-use super::{Caller, Error, State};
+pub(super) use super::reading::query;
+use super::{Caller, Error, State, reading};
 use crate::api::openapi::TWINS;
 use crate::api::{self, Endpoint, Origin};
 use axum::body::Bytes;
@@ -7,7 +8,6 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, on as on_method};
 use axum::{Extension, Json, Router};
-use axum_extra::extract::Query;
 use http::{StatusCode, Uri, header};
 use serde_json::{Value, json};
 use std::future::Future;
@@ -57,7 +57,7 @@ impl<E: Endpoint> FromRequest<State> for Call<E> {
                 .await
                 .map_err(|error| unreadable(&error))?
         };
-        let body = decode::<E::Body>(&raw)?;
+        let body = reading::body::<E::Body>(&raw)?;
         Ok(Self {
             path,
             query,
@@ -83,67 +83,11 @@ where
         .map_err(|_| Error::NotFound("There is nothing under this id.".into()))
 }
 
-pub(super) fn query<Q: serde::de::DeserializeOwned>(uri: &Uri) -> Result<Q, Error> {
-    // Where nothing is asked for, whatever is said is ignored.
-    if let Ok(nothing) = serde_json::from_value(Value::Null) {
-        return Ok(nothing);
-    }
-    // A field that a client left empty is one that it did not fill in.
-    let given = uri.query().unwrap_or_default().split('&');
-    let given: Vec<&str> = given.filter(|pair| !pair.ends_with('=')).collect();
-    let uri = Uri::builder()
-        .path_and_query(format!("/?{}", given.join("&")))
-        .build()
-        .map_err(|_| Error::BadRequest("The query is not right.".into()))?;
-    let read = Query::<Q>::try_from_uri(&uri);
-    read.map(|Query(query)| query)
-        .map_err(|error| Error::BadRequest(format!("The query is not right: {}.", cause(&error))))
-}
-
 fn unreadable(error: &axum::extract::rejection::BytesRejection) -> Error {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return Error::BadRequest("The body is too large.".into());
     }
     Error::BadRequest("The body could not be read to its end.".into())
-}
-
-/// What a client sends may be nested so deeply. Answers hold it a few levels
-/// deeper, and parsers stop at 128.
-const DEEPEST: usize = 64;
-
-/// An empty body says nothing: `()` for calls without one, no fields for others.
-/// A call without a body ignores whatever is sent.
-fn decode<B: serde::de::DeserializeOwned>(raw: &[u8]) -> Result<B, Error> {
-    if let Ok(nothing) = serde_json::from_value(Value::Null) {
-        return Ok(nothing);
-    }
-    if raw.iter().all(u8::is_ascii_whitespace) {
-        return serde_json::from_value(json!({}))
-            .map_err(|error| Error::BadRequest(format!("The body is missing: {error}.")));
-    }
-    let value: Value = serde_json::from_slice(raw)
-        .map_err(|error| Error::BadRequest(format!("The body is not valid JSON: {error}.")))?;
-    if !value.is_object() {
-        return Err(Error::BadRequest("The body must be a JSON object.".into()));
-    }
-    if !shallow(&value, DEEPEST) {
-        return Err(Error::BadRequest(format!(
-            "The body is nested too deeply: {DEEPEST} levels at most."
-        )));
-    }
-    serde_json::from_value(value)
-        .map_err(|error| Error::BadRequest(format!("The body is not right: {error}.")))
-}
-
-/// Whether nothing in `value` is more than `levels` deep.
-fn shallow(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(items) => levels > 0 && items.iter().all(|item| shallow(item, levels - 1)),
-        Value::Object(fields) => {
-            levels > 0 && fields.values().all(|field| shallow(field, levels - 1))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-    }
 }
 
 fn idempotency_key(parts: &http::request::Parts) -> Result<Option<String>, Error> {
@@ -177,12 +121,6 @@ pub(super) fn origin(parts: &http::request::Parts) -> Origin {
         ip,
         agent: agent.unwrap_or_default().chars().take(200).collect(),
     }
-}
-
-fn cause(error: &dyn std::error::Error) -> String {
-    error
-        .source()
-        .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Routes the endpoint that `handler` takes a [`Call`] of, for callers who may.

@@ -2,6 +2,8 @@
 //! families have their envelopes, and strict clients find the types they need.
 mod fields;
 mod lists;
+mod output;
+mod refusals;
 mod strict;
 
 use crate::grid::{Grid, script};

@@ -5,7 +5,6 @@ use crate::api::logs::{All, OfJob};
 use crate::clock::micros;
 use crate::domain::id::JobId;
 use crate::orchestrator::Error;
-use crate::orchestrator::lifecycle::summary;
 use crate::orchestrator::route::{Call, Cx};
 use crate::store::Conn;
 use crate::store::jobs::Job;
@@ -124,11 +123,7 @@ async fn one(
     Ok(Some(OfJob {
         job_id: job.id,
         status: job.state.status(),
-        status_reason: job
-            .state
-            .ended()
-            .then(|| summary(&job))
-            .filter(|text| !text.is_empty()),
+        status_reason: view::reason(&job),
         created_at: job.created_at,
         completed_at: job.completed_at,
         items,

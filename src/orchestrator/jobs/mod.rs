@@ -125,7 +125,8 @@ async fn list_events(cx: Cx, call: Call<ListEvents>) -> Result<wire::Events, Err
 }
 
 fn read_time(text: &str) -> Result<OffsetDateTime, Error> {
-    OffsetDateTime::parse(text.trim(), &Rfc3339)
+    // The plus of an offset arrives as a blank from whoever does not encode it.
+    OffsetDateTime::parse(&text.trim().replace(' ', "+"), &Rfc3339)
         .map_err(|_| Error::field("since", "Give a time such as 2026-11-23T12:00:00Z."))
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn list(cx: Cx, call: Call<ListLogs>) -> Result<out::Page, Erro
     Ok(out::Page {
         job_id: job.id,
         status: job.state.status(),
-        status_reason: None,
+        status_reason: view::reason(&job),
         usage_hint: (items.is_empty() && waits)
             .then(|| "The command has not started yet. Its events say what it waits for.".into()),
         items,
@@ -234,8 +234,10 @@ pub(super) async fn runtime(cx: Cx, call: Call<GetRuntime>) -> Result<wire::Runt
         // Clients look for these very words.
         return Err(Error::NotFound("job runtime not available yet".into()));
     }
-    let stdout = logs::tail(&mut conn, job.id, TAIL_LINES, &only("stdout")).await?;
-    let stderr = logs::tail(&mut conn, job.id, TAIL_LINES, &only("stderr")).await?;
+    // One more tells whether there were more.
+    let mut stdout = logs::tail(&mut conn, job.id, TAIL_LINES + 1, &only("stdout")).await?;
+    let mut stderr = logs::tail(&mut conn, job.id, TAIL_LINES + 1, &only("stderr")).await?;
+    let expired = logs::totals(&mut conn, job.id).await?.expired();
     let available = |state: &str, reason: Option<&str>| wire::Available {
         state: state.into(),
         reason: reason.map(Into::into),
@@ -248,9 +250,14 @@ pub(super) async fn runtime(cx: Cx, call: Call<GetRuntime>) -> Result<wire::Runt
             Some("The command was stopped before it could exit."),
         ),
     };
-    let tail = |lines: &[Line]| {
-        let full = lines.len() >= TAIL_LINES;
-        available(if full { "truncated" } else { "available" }, None)
+    let tail = |lines: &mut Vec<Line>| {
+        if expired {
+            return available("partial_loss", Some("It was deleted because of its age."));
+        }
+        let more = lines.len().saturating_sub(TAIL_LINES);
+        lines.drain(..more);
+        let state = if more > 0 { "truncated" } else { "available" };
+        available(state, None)
     };
     let timed_out = matches!(
         job.state,
@@ -265,8 +272,8 @@ pub(super) async fn runtime(cx: Cx, call: Call<GetRuntime>) -> Result<wire::Runt
         timed_out,
         runtime_availability: wire::Availability {
             exit_code: exit,
-            stdout_tail: tail(&stdout),
-            stderr_tail: tail(&stderr),
+            stdout_tail: tail(&mut stdout),
+            stderr_tail: tail(&mut stderr),
         },
         stdout_tail: joined(&stdout),
         stderr_tail: joined(&stderr),
@@ -274,10 +281,18 @@ pub(super) async fn runtime(cx: Cx, call: Call<GetRuntime>) -> Result<wire::Runt
     })
 }
 
+/// As it was printed, but for the last line's end.
 fn joined(lines: &[Line]) -> String {
-    lines
-        .iter()
-        .map(|line| line.message.as_str())
-        .collect::<Vec<_>>()
-        .join("\n")
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&line.message);
+        // A long line is in pieces.
+        if !line.truncated {
+            text.push('\n');
+        }
+    }
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    text
 }

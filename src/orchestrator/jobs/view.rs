@@ -32,11 +32,7 @@ pub(in crate::orchestrator) fn job(
         job_id: job.id,
         id: job.id,
         status_message: message(&job, now),
-        status_reason: job
-            .state
-            .ended()
-            .then(|| summary(&job))
-            .filter(|text| !text.is_empty()),
+        status_reason: reason(&job),
         exit_code: job.exit_code(),
         timed_out: matches!(
             job.state,
@@ -62,7 +58,8 @@ pub(in crate::orchestrator) fn job(
         },
         startup_diagnostics: wire::StartupDiagnostics {
             command_spawned: started_at.is_some(),
-            workload_logs_available: job.last_log > 0,
+            // Where no command was spawned, all that is there was said by the platform.
+            workload_logs_available: started_at.is_some() && job.last_log > 0,
             inputs_prepared: prepared(&job, Kind::Input),
             scripts_prepared: prepared(&job, Kind::Script),
         },
@@ -111,6 +108,12 @@ pub(in crate::orchestrator) fn job(
         app_session_id: job.spec.app,
         last_event: job.last_event,
     }
+}
+
+/// Why a job that has ended did so.
+pub(in crate::orchestrator) fn reason(job: &Job) -> Option<String> {
+    let ended = job.state.ended().then(|| summary(job));
+    ended.filter(|text| !text.is_empty())
 }
 
 fn billing(job: &Job, now: OffsetDateTime) -> wire::Billing {

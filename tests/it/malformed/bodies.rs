@@ -39,7 +39,7 @@ pub(super) fn json() -> Vec<Case> {
             "/v1/job-inputs",
             "{\"filename\": 5}",
             400,
-            "not right",
+            "cannot be read",
         ),
         post(
             "an archive of nothing",
@@ -82,7 +82,7 @@ pub(super) fn json() -> Vec<Case> {
             "/v1/artifacts/art_00000000000000000000000000000000/content?expires=x&signature=y",
             "",
             400,
-            "query is not right",
+            "cannot be read",
         )
         .method("GET"),
         jobs("not JSON", "hello".into(), "not valid JSON"),
@@ -242,7 +242,7 @@ pub(super) fn json() -> Vec<Case> {
             "/auth/signin",
             "{\"email\":5}",
             400,
-            "not right",
+            "cannot be read",
         ),
         post(
             "a sign-in with nothing",
@@ -256,7 +256,7 @@ pub(super) fn json() -> Vec<Case> {
             "/auth/otp/verify",
             "{\"email\":\"a@b.example\",\"code\":\"123456\",\"account_id\":\"x\"}",
             400,
-            "not right",
+            "cannot be read",
         ),
         post(
             "NUL in an address",
