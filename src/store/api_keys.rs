@@ -143,6 +143,16 @@ pub async fn lock(conn: &mut Conn, id: ApiKeyId) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes whoever else makes or rotates keys of the workspace wait until the
+/// transaction ends, so that what is counted and remembered here stays true.
+pub async fn lock_all(conn: &mut Conn, workspace: WorkspaceId) -> Result<(), Error> {
+    sqlx::query("UPDATE workspaces SET name = name WHERE id = $1")
+        .bind(workspace.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// A key of this workspace.
 pub async fn find(
     conn: &mut Conn,

@@ -1,4 +1,5 @@
 //! API keys as their owners and the programs that hold them see them.
+mod at_once;
 mod streams;
 
 use crate::authorisation::credentials::{make, post};

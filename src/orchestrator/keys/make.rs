@@ -44,6 +44,7 @@ pub(super) async fn create(cx: Cx, call: Call<CreateKey>) -> Result<Made, Error>
         .store()
         .write(move |conn| {
             Box::pin(async move {
+                table::lock_all(conn, key.workspace).await?;
                 before(conn, once.as_ref()).await?;
                 pace(conn, key.workspace, now).await?;
                 if table::count(conn, key.workspace).await? >= MOST_KEYS {
@@ -77,6 +78,7 @@ pub(super) async fn rotate(cx: Cx, call: Call<RotateKey>) -> Result<Made, Error>
         .store()
         .write(move |conn| {
             Box::pin(async move {
+                table::lock_all(conn, workspace).await?;
                 table::lock(conn, id).await?;
                 before(conn, once.as_ref()).await?;
                 let mut listed = find(conn, workspace, id).await?;
