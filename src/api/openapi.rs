@@ -135,6 +135,8 @@ fn refusals(problem: &Value) -> Value {
         all.insert(format!("Mcp{name}"), enveloped);
     }
     all.insert("Refused".into(), refusal(0, BEFOREHAND, problem));
+    let enveloped = refusal(0, BEFOREHAND, &enveloped_problem(problem));
+    all.insert("McpRefused".into(), enveloped);
     all.into()
 }
 
@@ -143,6 +145,13 @@ fn refusal(status: u16, text: &str, body: &Value) -> Value {
         "description": text,
         "content": { "application/json": { "schema": body } },
     });
+    if status == 416 {
+        // How long it is says enough.
+        return json!({
+            "description": text,
+            "headers": { "Content-Range": { "schema": { "type": "string" } } },
+        });
+    }
     if status == 429 {
         refusal["headers"] = json!({
             "Retry-After": { "description": "Seconds.", "schema": { "type": "integer" } },

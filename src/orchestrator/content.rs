@@ -4,6 +4,8 @@
 //! because unknown fields are ignored, and because the same fields may stand at
 //! the top level or under `constraints`.
 mod command;
+#[cfg(test)]
+mod described;
 mod files;
 mod reader;
 
@@ -99,29 +101,33 @@ fn absent(content: &Content, field: &str) -> bool {
 
 fn read(content: &Content, defaults: Defaults<'_>) -> (JobSpec, Wrong) {
     let mut from = Reader::new(content);
-    let (argv, command_line) = command(&mut from);
-    let spec = JobSpec {
-        name: from.required_text("name", 120, "Give the job a name."),
-        workload_type: workload_type(&mut from),
-        image: image(&mut from),
-        argv,
-        command_line,
-        environment: environment(&mut from),
-        resources: resources(&mut from),
-        routing: routing(&mut from),
-        time_limit_seconds: from
-            .whole("timeout_seconds", 1, 31_536_000)
-            .unwrap_or(defaults.time_limit_seconds),
-        expected_artifacts: expected_artifacts(&mut from),
-        files: files(&mut from),
-        notices: notices(&mut from),
-        app: None,
-        metadata: metadata(&mut from),
-    };
+    let spec = spec(&mut from, defaults);
     for (field, why) in callbacks::wrong(content, defaults.callback_allow) {
         from.complain(field, &why);
     }
     (spec, from.wrong)
+}
+
+fn spec(from: &mut Reader<'_>, defaults: Defaults<'_>) -> JobSpec {
+    let (argv, command_line) = command(from);
+    JobSpec {
+        name: from.required_text("name", 120, "Give the job a name."),
+        workload_type: workload_type(from),
+        image: image(from),
+        argv,
+        command_line,
+        environment: environment(from),
+        resources: resources(from),
+        routing: routing(from),
+        time_limit_seconds: from
+            .whole("timeout_seconds", 1, 31_536_000)
+            .unwrap_or(defaults.time_limit_seconds),
+        expected_artifacts: expected_artifacts(from),
+        files: files(from),
+        notices: notices(from),
+        app: None,
+        metadata: metadata(from),
+    }
 }
 
 fn workload_type(from: &mut Reader<'_>) -> WorkloadType {
@@ -158,12 +164,16 @@ fn image(from: &mut Reader<'_>) -> String {
 }
 
 fn environment(from: &mut Reader<'_>) -> BTreeMap<String, String> {
-    let Some(value) = from.get("environment").or_else(|| from.get("env")) else {
+    let spellings = ["environment", "env"];
+    let said = spellings
+        .into_iter()
+        .find_map(|field| Some((field, from.get(field)?)));
+    let Some((field, value)) = said else {
         return BTreeMap::new();
     };
     let Value::Object(pairs) = value else {
         from.complain(
-            "environment",
+            field,
             "Give the environment as an object of names and text values.",
         );
         return BTreeMap::new();
@@ -184,14 +194,14 @@ fn environment(from: &mut Reader<'_>) -> BTreeMap<String, String> {
                 environment.insert(name.clone(), text);
             }
             _ if !named => from.complain(
-                "environment",
+                field,
                 "Names have letters, digits and _ and do not begin with a digit, as in MY_VARIABLE.",
             ),
-            _ => from.complain("environment", &format!("{name} must be text of at most 32,768 bytes.")),
+            _ => from.complain(field, &format!("{name} must be text of at most 32,768 bytes.")),
         }
     }
     if environment.len() > 200 {
-        from.complain("environment", "There can be 200 variables at most.");
+        from.complain(field, "There can be 200 variables at most.");
     }
     environment
 }

@@ -146,9 +146,10 @@ fn describe(operation: &Operation, shapes: &Shapes, reply: &Value, path: &str) -
     for status in refusals(operation) {
         responses.insert(status.to_string(), refused(status, enveloped));
     }
+    let family = if enveloped { "Mcp" } else { "" };
     responses.insert(
         "default".into(),
-        json!({ "$ref": "#/components/responses/Refused" }),
+        json!({ "$ref": format!("#/components/responses/{family}Refused") }),
     );
     described["responses"] = responses.into();
     described

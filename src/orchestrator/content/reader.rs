@@ -9,6 +9,9 @@ pub(super) struct Reader<'a> {
     content: &'a Content,
     constraints: Option<&'a Content>,
     pub(super) wrong: Wrong,
+    /// All that was looked for.
+    #[cfg(test)]
+    pub(super) asked: std::cell::RefCell<std::collections::BTreeSet<String>>,
 }
 
 impl<'a> Reader<'a> {
@@ -29,6 +32,8 @@ impl<'a> Reader<'a> {
             content,
             constraints,
             wrong,
+            #[cfg(test)]
+            asked: std::cell::RefCell::default(),
         }
     }
 
@@ -41,6 +46,8 @@ impl<'a> Reader<'a> {
 
     /// The value, at the top level or under `constraints`; `null` is none.
     pub(super) fn get(&self, field: &str) -> Option<&'a Value> {
+        #[cfg(test)]
+        self.asked.borrow_mut().insert(field.to_owned());
         let there = |map: &'a Content| map.get(field).filter(|value| !value.is_null());
         there(self.content).or_else(|| self.constraints.and_then(there))
     }
