@@ -12,6 +12,7 @@ pub mod bulk;
 pub mod callbacks;
 pub mod content;
 pub mod drafts;
+pub mod ended;
 pub mod gpus;
 pub mod inputs;
 pub mod jobs;

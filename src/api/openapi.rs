@@ -5,6 +5,7 @@
 //! text, and its types the schemas. What a program cannot know is in
 //! `operations` (which refusals are usual, which operations have a twin) and
 //! in `raw` (streams and files).
+mod calls;
 mod operations;
 mod raw;
 mod schemas;
@@ -43,6 +44,7 @@ pub fn document() -> Value {
     let mut paths = Map::new();
     operations::add(&mut paths, &mut schemas);
     raw::add(&mut paths, &mut schemas);
+    let calls = calls::all(&mut schemas);
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -53,6 +55,7 @@ pub fn document() -> Value {
         "servers": [{ "url": "/" }],
         "tags": tags(&paths),
         "paths": paths,
+        "webhooks": calls,
         "components": {
             "responses": refusals(&problem),
             "securitySchemes": {

@@ -2,6 +2,7 @@
 //! families have their envelopes, and strict clients find the types they need.
 mod fields;
 mod lists;
+mod news;
 mod output;
 mod refusals;
 mod strict;

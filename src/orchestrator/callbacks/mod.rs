@@ -2,12 +2,13 @@
 //!
 //! What is told is written in the transaction of the end itself, and delivered by
 //! [`super::workers::callbacks`], at least once.
+mod news;
 mod read;
 
 pub(super) use read::{Callback, DraftToken, read, take_token, wrong};
 
 use super::route::{Call, Cx, on};
-use super::{Error, State, jobs, lifecycle, seal};
+use super::{Error, State, jobs, seal};
 use crate::api::callbacks as wire;
 use crate::api::{GetCallback, GetCallbackSecret};
 use crate::domain::id::{JobId, MessageId, WorkspaceId};
@@ -18,10 +19,8 @@ use crate::store::{self, Conn};
 use axum::Router;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
 use sha2::Sha256;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 pub(super) fn routes() -> Router<State> {
     Router::new().merge(on(get)).merge(on(secret))
@@ -108,37 +107,7 @@ pub(super) async fn queue(
     let Some(metadata) = table::metadata(conn, job.id).await? else {
         return Ok(());
     };
-    let body = body(job, metadata.as_deref(), now);
+    let body = news::of(job, metadata.as_deref(), now);
     let id: MessageId = random::id(now);
-    table::queue(conn, (job.id, id), &body.to_string(), now).await
-}
-
-fn body(job: &Job, metadata: Option<&str>, now: OffsetDateTime) -> Value {
-    let status = job.state.status();
-    let time = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
-    let mut body = json!({
-        "type": format!("job.{status}"),
-        "timestamp": time(now),
-        "job_id": job.id,
-        "status": status,
-        "name": job.spec.name,
-        "workload_type": job.spec.workload_type,
-        "created_at": time(job.created_at),
-        "finished_at": time(job.completed_at.unwrap_or(now)),
-    });
-    let mut set = |field: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body[field] = value;
-        }
-    };
-    let reason = lifecycle::summary(job);
-    set("status_reason", (!reason.is_empty()).then(|| reason.into()));
-    set("exit_code", job.exit_code().map(Value::from));
-    set("cost_usd", job.cost.map(|cost| json!(cost)));
-    set("started_at", job.state.since().map(|at| time(at).into()));
-    set(
-        "metadata",
-        metadata.and_then(|text| serde_json::from_str(text).ok()),
-    );
-    body
+    table::queue(conn, (job.id, id), &body, now).await
 }
