@@ -91,7 +91,9 @@ pub(super) fn missing(content: &Content, defaults: Defaults<'_>) -> Wrong {
     read(content, defaults).1
 }
 
-fn absent(content: &Content, field: &str) -> bool {
+/// Whether a field says nothing: clients write what they do not have as `null` or
+/// leave it empty.
+pub(super) fn absent(content: &Content, field: &str) -> bool {
     match content.get(field) {
         None | Some(Value::Null) => true,
         Some(Value::String(text)) => text.trim().is_empty(),

@@ -40,10 +40,10 @@ pub(super) async fn estimate(cx: Cx, call: Call<EstimateJob>) -> Result<wire::Es
 /// An estimate needs neither name nor image nor command.
 fn with_estimate_defaults(mut content: wire::Content) -> wire::Content {
     for (field, value) in [("name", "estimate"), ("image", "host")] {
-        let given = content.get(field).is_some_and(|value| !value.is_null());
-        if !given {
+        if content::absent(&content, field) {
             content.insert(field.into(), value.into());
-            if field == "image" && !content.contains_key("command") {
+            let none = content.get("command") == Some(&serde_json::json!([]));
+            if field == "image" && (none || content::absent(&content, "command")) {
                 content.insert("command".into(), "true".into());
             }
         }

@@ -152,6 +152,27 @@ async fn what_is_none_of_ours_is_ignored() {
 }
 
 #[tokio::test]
+async fn an_estimate_needs_a_type_of_workload_alone() {
+    let grid = Grid::start();
+    let ada = grid.sign_up("ada@example.org").await;
+    for nothing in [
+        json!({}),
+        json!({ "name": null, "image": null, "command": null, "args": null }),
+        json!({ "name": "", "image": " ", "command": "", "args": [] }),
+        json!({ "command": [] }),
+    ] {
+        let job = and(json!({ "workload_type": "batch" }), nothing);
+        for path in ["/v1/jobs/estimate", "/v1/mcp/jobs/estimate"] {
+            let estimate = ada.post(path, job.clone()).await;
+            assert_eq!(estimate.status, 200, "{job}: {}", estimate.body);
+            let found = estimate.body.get("data").unwrap_or(&estimate.body);
+            assert_eq!(found["available"], true, "{job}: {found}");
+            assert_eq!(found["can_submit"], true, "{job}: {found}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn metadata_comes_back_as_it_was_sent() {
     let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
