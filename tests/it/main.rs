@@ -33,6 +33,7 @@ mod openapi;
 mod output;
 mod plans;
 mod portal;
+mod portal_apart;
 mod portal_apps;
 mod portal_files;
 mod portal_job_lists;

@@ -15,6 +15,10 @@ use tokio_stream::wrappers::ReceiverStream;
 /// Most bytes of everything in a form that is no file.
 const TYPED: usize = 512 * 1024;
 
+/// What is said when the orchestrator has hung up in the middle of a file.
+const INTERRUPTED: &str = "The job service stopped answering before all of it had arrived. \
+     Nothing of it is kept. Send it again in a minute.";
+
 /// What came with a form.
 #[derive(Debug, Default)]
 pub(in crate::web) struct Received {
@@ -116,6 +120,13 @@ impl Failed {
                 if status == StatusCode::INSUFFICIENT_STORAGE =>
             {
                 Wrong::whole(status, problem.message)
+            }
+            Self::Refused(error @ client::Error::Unreachable(_)) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an upload could not be passed on"
+                );
+                Wrong::whole(StatusCode::BAD_GATEWAY, INTERRUPTED)
             }
             Self::Refused(error) => Wrong::of(error)?,
         };
