@@ -1,6 +1,7 @@
 //! Files on their way into a job and out of it again.
 use crate::driver::{Browser, Visitor, block_on};
 use crate::server::Server;
+use serde_json::Value;
 
 const EMAIL: &str = "ada@example.org";
 const COMMAND: &str = "sh -c 'cp /workspace/inputs/notes.csv /workspace/artifacts/copy.csv; sh /workspace/scripts/run.sh'";
@@ -153,7 +154,7 @@ pub(crate) fn an_upload_shows_how_far_it_is_and_can_be_cancelled() {
         let too_large = here.path().join("larger.bin");
         std::fs::write(&too_large, vec![7; 4_000_001]).unwrap();
         let mut server = Server::start(&["--file-mb", "4"]);
-        server.sign_up(EMAIL);
+        let token = server.sign_up(EMAIL);
         let browser = Browser::open(Visitor::Desk, &server).await;
         browser.sign_in(EMAIL).await;
         let shown = "[data-sending] > div:nth-child(2)";
@@ -181,7 +182,7 @@ pub(crate) fn an_upload_shows_how_far_it_is_and_can_be_cancelled() {
         let text = browser.reads(shown, some).await;
         assert!(text.contains("Cancel the upload"), "{text}");
         let part = browser
-            .ask("document.querySelector('[data-sending] progress').position")
+            .ask("(bar => bar.offsetHeight && bar.position)(document.querySelector('[data-sending] progress'))")
             .await;
         assert!(
             part.as_f64().is_some_and(|part| part > 0. && part < 1.),
@@ -190,6 +191,13 @@ pub(crate) fn an_upload_shows_how_far_it_is_and_can_be_cancelled() {
         browser.press("Cancel the upload").await;
         browser
             .reads(note, |text| text.contains("You cancelled it after"))
+            .await;
+        // Nothing of it is left, nor listed.
+        browser
+            .until("it to be gone", async || {
+                let slots = server.call("GET", "/v1/job-inputs", &token, &Value::Null);
+                slots["inputs"].as_array()?.is_empty().then_some(())
+            })
             .await;
 
         // The same files go on their way again; the server dies under them.

@@ -43,7 +43,6 @@ mod portal_logs;
 mod portal_submit;
 mod proxy;
 mod proxy_hostile;
-#[expect(dead_code, reason = "the tests in a browser share it")]
 #[path = "../support/server.rs"]
 mod server;
 mod site;

@@ -43,7 +43,7 @@ pub(in crate::web) fn shown(room: Room) -> Markup {
     html! {
         div data-sending data-most=(room.largest) data-free=(room.free) {
             div.note.is-bad role="alert" hidden { (ui::icon("warn")) p.strong { "The files were not uploaded" } p {} }
-            div.stack.gap-s hidden {
+            div hidden {
                 progress aria-label="Upload" {}
                 div.row {
                     span.small {}
