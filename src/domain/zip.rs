@@ -181,8 +181,8 @@ pub fn portable(name: &str) -> String {
         let device = |stem: &str| match stem.to_ascii_uppercase().as_str() {
             "CON" | "PRN" | "AUX" | "NUL" => true,
             stem => {
-                let port = stem.strip_prefix("COM").or(stem.strip_prefix("LPT"));
-                port.is_some_and(|port| port.len() == 1 && port != "0")
+                let number = stem.strip_prefix("COM").or(stem.strip_prefix("LPT"));
+                number.is_some_and(|number| number.len() == 1 && number != "0")
             }
         };
         if device(stem) {

@@ -291,7 +291,7 @@ fn none(asked: &Asked, list: &List) -> Markup {
             Some(("/portal/submit", "Submit a job")),
         )
     };
-    html! { (why) @if list.used_bytes > 0 { (usage(list)) } }
+    html! { (why) (usage(list)) }
 }
 
 fn pages(asked: &Asked, list: &List) -> Markup {

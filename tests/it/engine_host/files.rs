@@ -228,7 +228,7 @@ async fn there_is_an_end_to_what_is_taken() {
         &host.engine.workspace(&handle).unwrap(),
         &host.directory.path().join("taken"),
         (LIMITS, &[]),
-        &mut ROOM.clone(),
+        &mut { ROOM },
         &AtomicBool::new(true),
     );
     assert!(stopped.is_err(), "it stops when it is told to");
