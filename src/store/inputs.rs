@@ -4,6 +4,7 @@ use crate::clock::{from_micros, micros};
 use crate::domain::file::{FileName, JobFile, Kind};
 use crate::domain::id::{AccountId, InputId, JobId, WorkspaceId};
 use sqlx::AssertSqlSafe;
+use std::fmt::Write as _;
 use time::OffsetDateTime;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,9 +242,10 @@ pub async fn expire(
         .bind(micros(now))
         .execute(&mut *conn)
         .await?;
-    let others: String = (3..3 + coming.len())
-        .map(|n| format!(" AND id <> ${n}"))
-        .collect();
+    let mut others = String::new();
+    for n in 3..3 + coming.len() {
+        let _ = write!(others, " AND id <> ${n}");
+    }
     let given_up = format!(
         "UPDATE inputs SET deleted_at = $1
          WHERE status <> 'ready' AND upload_expires_at <= $2 AND deleted_at IS NULL{others}"
