@@ -202,7 +202,7 @@ async fn a_link_is_made_to_be_copied_and_says_how_long_it_works() {
     let browser = with(vec![artifact(json!({}))]);
     let path = format!("{}/link", page());
     let shown = browser.visit(&page()).await;
-    assert_eq!(shown.attributes("#link form", "action"), [path.clone()]);
+    assert_eq!(shown.attributes("#link form", "action"), [path.as_str()]);
     assert_eq!(shown.attributes("#link form", "method"), ["post"]);
     assert!(
         browser
@@ -215,7 +215,7 @@ async fn a_link_is_made_to_be_copied_and_says_how_long_it_works() {
     let list = browser.visit(LIST).await;
     assert_eq!(
         list.attributes("tbody button", "formaction"),
-        [path.clone()]
+        [path.as_str()]
     );
     assert_eq!(
         list.attributes("tbody button", "aria-label"),
@@ -230,7 +230,7 @@ async fn a_link_is_made_to_be_copied_and_says_how_long_it_works() {
     let url = format!(
         "http://elsewhere.example:9000/v1/artifacts/{ARTIFACT}/content?expires=1&signature=secret"
     );
-    assert_eq!(made.attributes("#address", "value"), [url.clone()]);
+    assert_eq!(made.attributes("#address", "value"), [url.as_str()]);
     assert_eq!(
         made.attributes("#link [data-copy]", "data-copy"),
         ["#address"]

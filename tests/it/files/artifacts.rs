@@ -97,10 +97,10 @@ async fn everything_that_a_job_leaves_can_be_fetched() {
             assert!(one[field].is_string(), "{field}: {one}");
         }
         assert_eq!(one["artifact"], *artifact);
-        let named = and(artifact.clone(), json!({ "job_name": "a test" }));
+        let alone = and(artifact.clone(), json!({ "job_name": "a test" }));
         assert_eq!(
             ada.see(&format!("/v1/artifacts/{}", id(artifact))).await,
-            named
+            alone
         );
         let file = get(&grid, one["url"].as_str().unwrap()).await;
         assert_eq!(file.status, 200);
