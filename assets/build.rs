@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     made.push(make("logs.css", minify::css(&read("logs.css")?)));
     made.push(make("jobs.css", minify::css(&read("jobs.css")?)));
     made.push(make("logs.js", minify::js(&read("logs.js")?)));
+    made.push(make("upload.js", minify::js(&read("upload.js")?)));
 
     let mut script = String::new();
     for name in SCRIPTS {

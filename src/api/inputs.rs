@@ -91,6 +91,10 @@ pub struct List {
     /// What all files of the workspace take up, and how much they may, in bytes.
     pub used_bytes: i64,
     pub quota_bytes: i64,
+    /// Most bytes of one file.
+    pub max_bytes: i64,
+    /// How long an upload is kept, in seconds.
+    pub retention_seconds: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -280,7 +280,7 @@ endpoints! {
     ListAllArtifacts = GET "/v1/artifacts" LIST, 200
         [path: (), query: artifacts::Filter, body: ()] -> artifacts::List;
     GetArtifact = GET "/v1/artifacts/{artifact}" READ, 200
-        [path: (ArtifactId,), query: (), body: ()] -> artifacts::Artifact;
+        [path: (ArtifactId,), query: (), body: ()] -> artifacts::Listed;
     DeleteArtifact = DELETE "/v1/artifacts/{artifact}" SUBMIT, 200
         [path: (ArtifactId,), query: (), body: ()] -> accounts::Accepted;
     /// What can be shown of a file.

@@ -142,7 +142,7 @@ async fn build(
     tasks: &TaskTracker,
 ) -> anyhow::Result<Built> {
     if let Some(url) = &settings.orchestrator {
-        let client = Client::remote(egress::http()?, url.clone());
+        let client = Client::remote(egress::orchestrator()?, url.clone());
         let router = health::routes(None).merge(web::router(client, portal(settings)));
         tracing::info!(orchestrator = %url.host_str().unwrap_or_default(), "only the portal is served here");
         return Ok(Built {

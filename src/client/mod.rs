@@ -297,7 +297,9 @@ impl Client {
             Some(value) => Body::from(serde_json::to_vec(value).map_err(Error::OutOfContract)?),
             None => Body::empty(),
         };
-        let response = self.send(E::METHOD, &uri, body).await?;
+        let mut request = self.request(E::METHOD, &uri, body)?;
+        request.extensions_mut().insert(transport::Call);
+        let response = self.pass(request).await?;
         if !response.status().is_success() {
             return Err(refused(response).await);
         }

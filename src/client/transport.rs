@@ -1,10 +1,20 @@
 //! How a request reaches the orchestrator: in this process, or over HTTP.
 use crate::api;
 use axum::body::Body;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body::Body as _;
 use std::convert::Infallible;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tower::{BoxError, Service, ServiceExt as _, util::BoxCloneSyncService};
+
+/// A call over HTTP takes no longer than this; of what streams, so does the beginning of
+/// the answer. Cancelling many jobs at once is what takes longest.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// Marks a request as a call: small, and answered with one small object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call;
 
 /// A [`Service`] from HTTP request to HTTP response, whichever way it goes.
 #[derive(Debug, Clone)]
@@ -19,6 +29,10 @@ impl Transport {
     }
 
     pub(super) fn remote(http: reqwest::Client, base: url::Url) -> Self {
+        Self::patient(http, base, LONGEST)
+    }
+
+    fn patient(http: reqwest::Client, base: url::Url, longest: Duration) -> Self {
         let service = tower::service_fn(move |request: Request<Body>| {
             let (http, base) = (http.clone(), base.clone());
             async move {
@@ -31,17 +45,35 @@ impl Transport {
                     }
                 }
                 let target = base.join(&parts.uri.to_string())?;
-                let answer = http
-                    .request(parts.method, target)
-                    .headers(parts.headers)
-                    .body(reqwest::Body::wrap_stream(body.into_data_stream()))
-                    .send()
-                    .await?;
+                // How long it takes to send a file is nobody's fault.
+                let uploads = parts.method == Method::PUT;
+                let mut request = http.request(parts.method, target);
+                if parts.extensions.get::<Call>().is_some() {
+                    request = request.timeout(longest);
+                }
+                match body.size_hint().exact() {
+                    Some(0) => {}
+                    Some(length) => {
+                        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+                        request = request.body(sent(body));
+                    }
+                    None => request = request.body(sent(body)),
+                }
+                let answer = request.headers(parts.headers).send();
+                let answer = if uploads {
+                    answer.await?
+                } else {
+                    tokio::time::timeout(longest, answer).await??
+                };
                 Ok::<_, BoxError>(Response::from(answer).map(Body::new))
             }
         });
         Self(BoxCloneSyncService::new(service))
     }
+}
+
+fn sent(body: Body) -> reqwest::Body {
+    reqwest::Body::wrap_stream(body.into_data_stream())
 }
 
 impl Service<Request<Body>> for Transport {
@@ -57,5 +89,85 @@ impl Service<Request<Body>> for Transport {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         self.0.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt as _;
+    use std::net::SocketAddr;
+
+    const SHORT: Duration = Duration::from_millis(300);
+
+    /// Answers `/slow` with one byte every 200 ms, six times; takes a body before it
+    /// answers anything else; and never answers `/never`.
+    async fn server() -> SocketAddr {
+        use axum::routing::{any, get};
+        let slow = get(async || {
+            let pieces = futures_util::stream::iter(0..6).then(async |_| {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Ok::<_, Infallible>("x")
+            });
+            Body::from_stream(pieces)
+        });
+        let never = get(std::future::pending::<()>);
+        let takes = any(async |body: axum::body::Bytes| body.len().to_string());
+        let router = axum::Router::new()
+            .route("/slow", slow)
+            .route("/never", never)
+            .fallback_service(takes);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "nothing but a test leaves here")]
+    fn http() -> reqwest::Client {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::new()
+    }
+
+    async fn ask(method: Method, path: &str, call: bool, body: Body) -> Result<String, BoxError> {
+        let base = format!("http://{}", server().await).parse().unwrap();
+        let transport = Transport::patient(http(), base, SHORT);
+        let mut request = Request::builder().method(method).uri(path);
+        if call {
+            request = request.extension(Call);
+        }
+        let answer = transport.oneshot(request.body(body).unwrap()).await?;
+        let bytes = axum::body::to_bytes(answer.into_body(), 1_000).await?;
+        Ok(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_streams_takes_as_long_as_it_takes() {
+        let slow = ask(Method::GET, "/slow", false, Body::empty()).await;
+        assert_eq!(slow.unwrap(), "xxxxxx");
+        let pieces = futures_util::stream::iter(0..6).then(async |_| {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok::<_, Infallible>("xx")
+        });
+        let sent = ask(Method::PUT, "/file", false, Body::from_stream(pieces)).await;
+        assert_eq!(sent.unwrap(), "12");
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_is_answered_in_time_or_not() {
+        for call in [true, false] {
+            assert!(
+                ask(Method::GET, "/never", call, Body::empty())
+                    .await
+                    .is_err()
+            );
+        }
+        assert!(
+            ask(Method::GET, "/slow", true, Body::empty())
+                .await
+                .is_err()
+        );
+        let posted = ask(Method::POST, "/", true, Body::from("{}")).await;
+        assert_eq!(posted.unwrap(), "2");
     }
 }

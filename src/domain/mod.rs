@@ -14,6 +14,7 @@ pub mod likeness;
 pub mod logs;
 pub mod money;
 pub mod peer;
+pub mod picture;
 pub mod reach;
 pub mod routing;
 pub mod secret;

@@ -167,7 +167,35 @@ fn moment(at: OffsetDateTime) -> u32 {
     (date << 16) | time
 }
 
-/// The same name, if none of these has it yet, else with a number before its ending.
+/// The name as every system can write it: what means something to one of them (a drive,
+/// a device, a stream) becomes `_`.
+#[must_use]
+pub fn portable(name: &str) -> String {
+    let parts = name.split('/').map(|part| {
+        let mut part = part.replace(['<', '>', ':', '"', '\\', '|', '?', '*'], "_");
+        if part.ends_with(['.', ' ']) {
+            part.pop();
+            part.push('_');
+        }
+        let stem = part.split('.').next().unwrap_or_default().trim_end();
+        let device = |stem: &str| match stem.to_ascii_uppercase().as_str() {
+            "CON" | "PRN" | "AUX" | "NUL" => true,
+            stem => {
+                let number = stem.strip_prefix("COM").or(stem.strip_prefix("LPT"));
+                number.is_some_and(|number| number.len() == 1 && number != "0")
+            }
+        };
+        if device(stem) {
+            format!("_{part}")
+        } else {
+            part
+        }
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// The same name, if none of these has it yet in whatever case, else with a number before
+/// its ending.
 #[must_use]
 pub fn unused<S: std::hash::BuildHasher>(
     name: &str,
@@ -182,7 +210,7 @@ pub fn unused<S: std::hash::BuildHasher>(
     };
     let mut candidate = name.to_owned();
     let mut number = 2_u32;
-    while !taken.insert(candidate.clone()) {
+    while !taken.insert(candidate.to_lowercase()) {
         candidate = format!("{folder}{stem} ({number}){ending}");
         number += 1;
     }
@@ -249,6 +277,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_good_on_every_system() {
+        for (name, portable) in [
+            ("out/model.bin", "out/model.bin"),
+            ("C:evil", "C_evil"),
+            ("a/con", "a/_con"),
+            ("NUL.txt", "_NUL.txt"),
+            ("com1 .x", "_com1 .x"),
+            ("COM10", "COM10"),
+            ("...", ".._"),
+            (" ", "_"),
+            ("a?b*/c|d. ", "a_b_/c_d._"),
+            ("x:stream", "x_stream"),
+            ("données.csv", "données.csv"),
+        ] {
+            assert_eq!(super::portable(name), portable);
+        }
+    }
+
+    #[test]
     fn two_files_never_have_one_name() {
         let mut taken = HashSet::new();
         let names = [
@@ -260,6 +307,7 @@ mod tests {
             ".x",
             "c",
             "c",
+            "C",
         ];
         let unused: Vec<_> = names.iter().map(|name| unused(name, &mut taken)).collect();
         assert_eq!(
@@ -272,7 +320,8 @@ mod tests {
                 ".x",
                 ".x (2)",
                 "c",
-                "c (2)"
+                "c (2)",
+                "C (3)"
             ]
         );
     }

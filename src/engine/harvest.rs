@@ -1,6 +1,10 @@
 //! Takes what a run has left out of its workspace. A stranger has filled that, so
 //! nothing in it is believed: no link is followed, nothing but plain files is opened,
 //! and there is an end to everything.
+mod room;
+
+pub use room::Room;
+
 use crate::domain::file::{ArtifactName, DEEPEST};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -43,8 +47,6 @@ const FILES: OFlag = OFlag::O_RDONLY
 pub struct Limits {
     /// Most bytes of one file.
     pub largest: u64,
-    /// Most bytes of all of them.
-    pub total: u64,
     /// Most files.
     pub files: usize,
 }
@@ -115,18 +117,19 @@ pub fn anything(workspace: &Path) -> bool {
 ///
 /// # Errors
 ///
-/// If `into` cannot be written to. What cannot be read is left out.
+/// If `into` cannot be written to, or `room` fails. What cannot be read is left out.
 pub fn harvest(
     workspace: &Path,
     into: &Path,
     (limits, first): (Limits, &[String]),
+    room: &mut dyn Room,
     stop: &AtomicBool,
 ) -> io::Result<Harvest> {
     let mut basket = Basket {
         into,
         limits,
         stop,
-        room: limits.total,
+        room,
         taken: HashSet::new(),
         harvest: Harvest::default(),
         buffer: vec![0; PIECE],
@@ -164,7 +167,7 @@ struct Basket<'a> {
     into: &'a Path,
     limits: Limits,
     stop: &'a AtomicBool,
-    room: u64,
+    room: &'a mut dyn Room,
     /// Paths that need no second look.
     taken: HashSet<Vec<Vec<u8>>>,
     harvest: Harvest,
@@ -306,24 +309,31 @@ impl Basket<'_> {
             left_out.large += 1;
             return Ok(());
         }
-        if size > self.room {
+        if !self.room.set_aside(size)? {
             left_out.room += 1;
             return Ok(());
         }
-        match self.copy(File::from(file), shown)? {
+        let mut aside = size;
+        let copied = self.copy(File::from(file), shown, &mut aside);
+        let kept = match &copied {
+            Ok(Copied::All(found)) => found.size,
+            _ => 0,
+        };
+        self.room.give_back(aside - kept);
+        match copied? {
             Copied::All(found) => {
-                self.room -= found.size;
                 self.taken.insert(path.to_vec());
                 self.harvest.found.push(found);
             }
-            Copied::Grew => self.harvest.left_out.large += 1,
-            Copied::DiskFull => self.harvest.left_out.room += 1,
+            Copied::TooLarge => self.harvest.left_out.large += 1,
+            Copied::NoRoom => self.harvest.left_out.room += 1,
             Copied::Broken => self.harvest.left_out.unreadable += 1,
         }
         Ok(())
     }
 
-    fn copy(&mut self, mut from: File, name: ArtifactName) -> io::Result<Copied> {
+    /// `aside` is how many bytes have been set aside for it, before and after.
+    fn copy(&mut self, mut from: File, name: ArtifactName, aside: &mut u64) -> io::Result<Copied> {
         let number = self.harvest.found.len();
         let copy = self.into.join(number.to_string());
         let mut to = File::options()
@@ -332,7 +342,6 @@ impl Basket<'_> {
             .truncate(true)
             .mode(0o600)
             .open(&copy)?;
-        let most = self.limits.largest.min(self.room);
         let (mut hash, mut crc) = (Sha256::new(), crc32fast::Hasher::new());
         let (mut size, mut head) = (0_u64, Vec::new());
         let bad = loop {
@@ -344,8 +353,15 @@ impl Basket<'_> {
                 Err(_) => break Some(Copied::Broken),
             };
             size += piece.len() as u64;
-            if size > most {
-                break Some(Copied::Grew);
+            // It has become larger while it was read.
+            if size > self.limits.largest {
+                break Some(Copied::TooLarge);
+            }
+            if size > *aside {
+                if !self.room.set_aside(size - *aside)? {
+                    break Some(Copied::NoRoom);
+                }
+                *aside = size;
             }
             hash.update(piece);
             crc.update(piece);
@@ -353,7 +369,7 @@ impl Basket<'_> {
             head.extend_from_slice(&piece[..missing]);
             match to.write_all(piece) {
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                    break Some(Copied::DiskFull);
+                    break Some(Copied::NoRoom);
                 }
                 written => written?,
             }
@@ -383,9 +399,8 @@ impl Basket<'_> {
 
 enum Copied {
     All(Found),
-    /// It became larger while it was read.
-    Grew,
-    DiskFull,
+    TooLarge,
+    NoRoom,
     Broken,
 }
 

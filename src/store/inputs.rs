@@ -4,6 +4,7 @@ use crate::clock::{from_micros, micros};
 use crate::domain::file::{FileName, JobFile, Kind};
 use crate::domain::id::{AccountId, InputId, JobId, WorkspaceId};
 use sqlx::AssertSqlSafe;
+use std::fmt::Write as _;
 use time::OffsetDateTime;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,7 +183,9 @@ pub async fn uploaded(
     now: OffsetDateTime,
 ) -> Result<bool, Error> {
     let done = sqlx::query(
-        "UPDATE inputs SET status = 'uploaded', size_bytes = $1, sha256 = $2, uploaded_at = $3
+        // However long it took, there is time left to confirm it.
+        "UPDATE inputs SET status = 'uploaded', size_bytes = $1, sha256 = $2, uploaded_at = $3,
+             upload_expires_at = CASE WHEN upload_expires_at < $3 THEN $3 ELSE upload_expires_at END
          WHERE id = $4 AND status = 'pending' AND deleted_at IS NULL",
     )
     .bind(size)
@@ -221,11 +224,13 @@ pub async fn delete(conn: &mut Conn, id: InputId, now: OffsetDateTime) -> Result
 }
 
 /// Hides those whose time is over and that no job needs any more: `slots` is when the
-/// time for uploading had to end for what was never uploaded to be given up.
+/// time for uploading had to end for what was never uploaded to be given up, unless it
+/// is among the `coming`, whose bytes are on their way.
 pub async fn expire(
     conn: &mut Conn,
     now: OffsetDateTime,
     slots: OffsetDateTime,
+    coming: &[InputId],
 ) -> Result<(), Error> {
     let needed = "NOT EXISTS (SELECT 1 FROM job_inputs u JOIN jobs j ON j.id = u.job
                               WHERE u.input = inputs.id AND j.ended = 0)";
@@ -237,14 +242,21 @@ pub async fn expire(
         .bind(micros(now))
         .execute(&mut *conn)
         .await?;
-    sqlx::query(
+    let mut others = String::new();
+    for n in 3..3 + coming.len() {
+        let _ = write!(others, " AND id <> ${n}");
+    }
+    let given_up = format!(
         "UPDATE inputs SET deleted_at = $1
-         WHERE status <> 'ready' AND upload_expires_at <= $2 AND deleted_at IS NULL",
-    )
-    .bind(micros(now))
-    .bind(micros(slots))
-    .execute(conn)
-    .await?;
+         WHERE status <> 'ready' AND upload_expires_at <= $2 AND deleted_at IS NULL{others}"
+    );
+    let mut given_up = sqlx::query(AssertSqlSafe(given_up))
+        .bind(micros(now))
+        .bind(micros(slots));
+    for id in coming {
+        given_up = given_up.bind(id.to_string());
+    }
+    given_up.execute(conn).await?;
     Ok(())
 }
 

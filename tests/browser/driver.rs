@@ -251,6 +251,12 @@ impl Browser {
             .collect()
     }
 
+    /// Lets so many bytes pass in a second, either way; 0 for any.
+    pub(crate) async fn slow(&self, bytes: u32) {
+        let passes = if bytes == 0 { -1 } else { i64::from(bytes) };
+        self.client.issue_cmd(Network(passes)).await.unwrap();
+    }
+
     /// Asks again and again until there is something.
     pub(crate) async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         let end = Instant::now() + DEADLINE;
@@ -345,6 +351,30 @@ impl WebDriverCompatibleCommand for ConsoleLog {
 
     fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
         (Method::POST, Some(json!({"type": "browser"}).to_string()))
+    }
+}
+
+/// Chromedriver's own command for a slower network: bytes per second.
+#[derive(Debug)]
+struct Network(i64);
+
+impl WebDriverCompatibleCommand for Network {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        let session = session.unwrap_or_default();
+        base.join(&format!("session/{session}/chromium/network_conditions"))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        let conditions = json!({
+            "offline": false, "latency": 0,
+            "download_throughput": self.0, "upload_throughput": self.0,
+        });
+        let body = json!({ "network_conditions": conditions });
+        (Method::POST, Some(body.to_string()))
     }
 }
 

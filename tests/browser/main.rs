@@ -50,6 +50,8 @@ fn main() -> ExitCode {
         keys::a_key_is_made_rotated_and_revoked_without_javascript,
         files::a_file_goes_into_a_job_and_comes_out_of_it,
         files::a_file_goes_into_a_job_and_comes_out_of_it_without_javascript,
+        files::a_file_goes_into_a_job_and_comes_out_of_it_far_away,
+        files::an_upload_shows_how_far_it_is_and_can_be_cancelled,
         layout::no_page_is_wider_than_a_phone,
     ];
     let mut arguments = Arguments::from_args();

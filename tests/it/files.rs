@@ -1,6 +1,7 @@
 //! Files that people bring and that jobs leave, over the API and to the disk.
 mod artifacts;
 mod given;
+mod hostile;
 mod limits;
 mod uploads;
 

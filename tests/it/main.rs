@@ -33,6 +33,7 @@ mod openapi;
 mod output;
 mod plans;
 mod portal;
+mod portal_apart;
 mod portal_apps;
 mod portal_files;
 mod portal_job_lists;
@@ -42,7 +43,6 @@ mod portal_logs;
 mod portal_submit;
 mod proxy;
 mod proxy_hostile;
-#[expect(dead_code, reason = "the tests in a browser share it")]
 #[path = "../support/server.rs"]
 mod server;
 mod site;

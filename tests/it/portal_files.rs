@@ -59,7 +59,8 @@ async fn a_list_says_of_each_file_what_it_is_and_where_it_came_from() {
             "Text",
             "train",
             "9f86d081884c",
-            "23 Dec"
+            "23 Dec",
+            "Link"
         ]
     );
     assert_eq!(shown.attributes("tbody th a", "href")[0], page());
@@ -74,7 +75,7 @@ async fn a_list_says_of_each_file_what_it_is_and_where_it_came_from() {
     assert_eq!(
         shown.texts("div.pager span"),
         [
-            "12.3 MB of 20 GB used, uploads included. Each file is deleted 30 days after its job's end."
+            "12.3 MB of 20 GB used, uploads included. Files of up to 5 GB are kept, for 30 days after their job's end."
         ]
     );
     assert_eq!(
@@ -182,6 +183,7 @@ async fn a_file_is_shown_with_its_facts_and_what_can_be_done() {
     for to in ["/download", "/text", "/delete"] {
         assert!(links.contains(&format!("{}{to}", page())), "{to}");
     }
+    assert_eq!(shown.texts("[aria-labelledby=facts-h] dd a"), ["train"]);
     let json = browser.accept(&page(), "application/json").await;
     let json: Value = serde_json::from_str(&json.html).unwrap();
     assert_eq!(json["size_bytes"], 1234);
@@ -193,6 +195,68 @@ async fn a_file_is_shown_with_its_facts_and_what_can_be_done() {
         let expected = if odd == "zip" { 405 } else { 404 };
         assert_eq!(shown.status.as_u16(), expected, "{odd}");
     }
+}
+
+#[tokio::test]
+async fn a_link_is_made_to_be_copied_and_says_how_long_it_works() {
+    let browser = with(vec![artifact(json!({}))]);
+    let path = format!("{}/link", page());
+    let shown = browser.visit(&page()).await;
+    assert_eq!(shown.attributes("#link form", "action"), [path.as_str()]);
+    assert_eq!(shown.attributes("#link form", "method"), ["post"]);
+    assert!(
+        browser
+            .fake()
+            .asked
+            .iter()
+            .all(|asked| !asked.ends_with("/download")),
+        "none is made unasked"
+    );
+    let list = browser.visit(LIST).await;
+    assert_eq!(
+        list.attributes("tbody button", "formaction"),
+        [path.as_str()]
+    );
+    assert_eq!(
+        list.attributes("tbody button", "aria-label"),
+        ["Link to out/result.txt"]
+    );
+    let form = list.attributes("tbody button", "form").remove(0);
+    assert_eq!(list.attributes(&format!("form#{form}"), "method"), ["post"]);
+
+    let made = browser.post(&path, &[]).await;
+    assert_eq!(made.status, StatusCode::OK);
+    assert_eq!(made.header("cache-control"), "no-store");
+    let url = format!(
+        "http://elsewhere.example:9000/v1/artifacts/{ARTIFACT}/content?expires=1&signature=secret"
+    );
+    assert_eq!(made.attributes("#address", "value"), [url.as_str()]);
+    assert_eq!(
+        made.attributes("#link [data-copy]", "data-copy"),
+        ["#address"]
+    );
+    let until = made.texts("#address-hint").remove(0);
+    assert!(
+        until.starts_with("It works until 23 Nov 2026 14:45:00 UTC"),
+        "{until}"
+    );
+    assert_eq!(
+        made.texts("h1"),
+        ["out/result.txt"],
+        "the page around it is the file's"
+    );
+    // htmx takes the card alone.
+    let card = browser.hx_post(&path, &[]).await;
+    assert!(!card.html.contains("<html") && card.html.contains("data-copy"));
+    assert_eq!(card.attributes("#address", "value"), [url]);
+    // Nobody can be led to a link that has been made.
+    let again = browser.visit(&path).await;
+    assert_eq!(
+        (again.status, again.header("location")),
+        (StatusCode::SEE_OTHER, page().as_str())
+    );
+    let gone = browser.post(&format!("{LIST}/{}/link", other()), &[]).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -741,6 +805,19 @@ async fn uploads_are_listed_added_and_deleted() {
             "23 Dec",
             "Delete…"
         ]
+    );
+    let hints = shown.texts("form.stack > p.hint");
+    assert_eq!(
+        hints,
+        ["Up to 5 GB each; there is room for 19.9 GB more. Uploads are kept for 30 days."]
+    );
+    assert_eq!(
+        shown.attributes("[data-sending]", "data-most"),
+        ["5000000000"]
+    );
+    assert_eq!(
+        shown.attributes("[data-sending]", "data-free"),
+        ["19999999983"]
     );
     let none = browser
         .upload("/portal/inputs", &[], &[("upload_input", "", b"")])

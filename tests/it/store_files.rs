@@ -136,7 +136,12 @@ async fn an_input_goes_from_slot_to_use_and_away() {
                 assert!(inputs::give(conn, work.id, &[file(&one)]).await?);
                 assert!(!inputs::delete(conn, one.id, NOW).await?, "it is needed");
                 let later = NOW + Duration::days(9);
-                inputs::expire(conn, later, later).await?;
+                inputs::expire(conn, NOW, later, &[one.id, two.id]).await?;
+                assert!(
+                    inputs::find(conn, ada.1, two.id).await?.is_some(),
+                    "its bytes are on their way"
+                );
+                inputs::expire(conn, later, later, &[]).await?;
                 assert!(
                     inputs::find(conn, ada.1, one.id).await?.is_some(),
                     "still needed"
@@ -154,7 +159,7 @@ async fn an_input_goes_from_slot_to_use_and_away() {
                     since: None,
                 };
                 jobs::update(conn, &mut work, &[]).await?;
-                inputs::expire(conn, later, later).await?;
+                inputs::expire(conn, later, later, &[]).await?;
                 assert_eq!(inputs::removable(conn, 10).await?, [one.id]);
                 assert_eq!(inputs::kept(conn, ada.1).await?, 0);
                 Ok::<_, junglegrid::store::Error>(())

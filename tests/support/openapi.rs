@@ -96,7 +96,7 @@ impl Seen<'_> {
                 vec!["there should be no body".into()]
             };
         };
-        let Some(content) = content.get(kind) else {
+        let Some(content) = content.get(kind).or_else(|| content.get("*/*")) else {
             return vec![format!("{kind:?} is not listed")];
         };
         if kind != "application/json" {

@@ -51,7 +51,8 @@ impl Server {
         self.child = child;
     }
 
-    fn kill(&mut self) {
+    /// Kills the process without a word.
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

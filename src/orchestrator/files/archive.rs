@@ -91,7 +91,7 @@ fn entries(files: &[Artifact]) -> Vec<Entry> {
                 format!("{}/{}", file.job, file.filename)
             };
             Entry {
-                name: zip::unused(&name, &mut taken),
+                name: zip::unused(&zip::portable(&name), &mut taken),
                 size: u64::try_from(file.size).unwrap_or(0),
                 crc32: file.crc32,
                 at: file.created_at,

@@ -91,10 +91,7 @@ pub(super) async fn list(cx: Cx, call: Call<ListAllArtifacts>) -> Result<wire::L
     let next_cursor = found.last().filter(|_| has_more);
     let next_cursor = next_cursor.map(|artifact| artifact.id.to_string());
     let names = names(&mut conn, &found).await?;
-    let artifacts = found.into_iter().map(|artifact| wire::Listed {
-        job_name: names.get(&artifact.job).cloned().unwrap_or_default(),
-        artifact: view(artifact),
-    });
+    let artifacts = found.into_iter().map(|artifact| listed(artifact, &names));
     Ok(wire::List {
         artifacts: artifacts.collect(),
         limit,
@@ -102,6 +99,8 @@ pub(super) async fn list(cx: Cx, call: Call<ListAllArtifacts>) -> Result<wire::L
         has_more,
         used_bytes,
         quota_bytes: signed(cx.config().files.quota),
+        max_bytes: signed(cx.config().files.largest),
+        retention_seconds: signed(cx.config().files.artifacts_kept.as_secs()),
     })
 }
 
@@ -117,9 +116,18 @@ async fn names(conn: &mut Conn, of: &[Artifact]) -> Result<BTreeMap<JobId, Strin
         .collect())
 }
 
-pub(super) async fn get(cx: Cx, call: Call<GetArtifact>) -> Result<wire::Artifact, Error> {
+fn listed(artifact: Artifact, names: &BTreeMap<JobId, String>) -> wire::Listed {
+    wire::Listed {
+        job_name: names.get(&artifact.job).cloned().unwrap_or_default(),
+        artifact: view(artifact),
+    }
+}
+
+pub(super) async fn get(cx: Cx, call: Call<GetArtifact>) -> Result<wire::Listed, Error> {
     let mut conn = cx.store().read().await?;
-    find(&cx, &mut conn, call.path.0).await.map(view)
+    let artifact = find(&cx, &mut conn, call.path.0).await?;
+    let names = names(&mut conn, std::slice::from_ref(&artifact)).await?;
+    Ok(listed(artifact, &names))
 }
 
 pub(super) async fn delete(cx: Cx, call: Call<DeleteArtifact>) -> Result<Accepted, Error> {

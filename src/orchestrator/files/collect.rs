@@ -1,6 +1,7 @@
 //! Keeps what a job has left, and removes what nobody keeps any more.
-use super::disk::{self, place};
-use super::{said, signed, used};
+use super::disk::{self, Promise, place};
+use super::room::Reserve;
+use super::{said, signed};
 use crate::domain::file::ARTIFACTS;
 use crate::domain::id::{ArtifactId, InputId, JobId};
 use crate::domain::sniff::Content;
@@ -33,6 +34,13 @@ pub(in crate::orchestrator) struct Collected {
     pub(in crate::orchestrator) artifacts: Vec<Artifact>,
     pub(in crate::orchestrator) collection: Collection,
     /// Nobody else fills the same room until it is written down.
+    _held: Held,
+}
+
+/// What a collection keeps from others.
+#[derive(Debug)]
+struct Held {
+    _room: Option<Promise>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -59,13 +67,17 @@ pub(in crate::orchestrator) async fn collect(
     let looked_into = workspace.clone();
     let anything = blocking(move || Ok(harvest::anything(&looked_into))).await?;
     if !anything {
-        return Ok(Some(collected(state, job, Ok(Harvest::default()), turn)));
+        let held = Held {
+            _room: None,
+            _turn: turn,
+        };
+        return Ok(Some(collected(state, job, Ok(Harvest::default()), held)));
     }
     lifecycle::collecting(state, job.id, end).await?;
     let mut tries = 0;
-    let harvest = loop {
+    let (harvest, room) = loop {
         match look_through(state, job, workspace.clone()).await? {
-            Err(error) if tries < TRIES => {
+            (Err(error), _) if tries < TRIES => {
                 tracing::warn!(%error, job = %job.id, "what it left could not be collected");
                 tries += 1;
                 tokio::time::sleep(PAUSE).await;
@@ -73,7 +85,11 @@ pub(in crate::orchestrator) async fn collect(
             done => break done,
         }
     };
-    Ok(Some(collected(state, job, harvest, turn)))
+    let held = Held {
+        _room: Some(room),
+        _turn: turn,
+    };
+    Ok(Some(collected(state, job, harvest, held)))
 }
 
 /// Stops the thread that copies when nobody waits for it any more.
@@ -89,37 +105,38 @@ async fn look_through(
     state: &State,
     job: &Job,
     workspace: PathBuf,
-) -> Result<io::Result<Harvest>, Error> {
+) -> Result<(io::Result<Harvest>, Promise), Error> {
     let files = &state.config().files;
-    // Uploads that are under way have been promised their room.
-    let (promise, others) = state.disk().promise(job.workspace, 0);
-    let used = used(&mut *state.store().read().await?, job.workspace).await?;
-    let used = u64::try_from(used).unwrap_or(0).saturating_add(others);
     let limits = Limits {
         largest: files.largest,
-        total: files.quota.saturating_sub(used),
         files: files.per_job,
     };
+    let mut room = Reserve::new(state, job.workspace);
     let into = state.disk().of_job(job.id);
     let first = declared(job);
     let stop = Stop(Arc::default());
     let stopped = Arc::clone(&stop.0);
     let copying = tokio::task::spawn_blocking(move || {
-        fresh(&into)?;
-        let harvest = harvest::harvest(&workspace, &into, (limits, &first), &stopped)?;
-        if harvest.found.is_empty() {
-            gone(&into)?;
-        }
-        Ok(harvest)
+        let mut look = || {
+            fresh(&into)?;
+            let limits = (limits, first.as_slice());
+            let harvest = harvest::harvest(&workspace, &into, limits, &mut room, &stopped)?;
+            if harvest.found.is_empty() {
+                gone(&into)?;
+            }
+            Ok(harvest)
+        };
+        let harvest = look();
+        (harvest, room.taken())
     });
-    let harvest = tokio::select! {
+    let done = tokio::select! {
         done = copying => done.map_err(|error| Error::Internal(error.into()))?,
         () = state.shutdown().cancelled() => {
             return Err(Error::Unavailable("The server is being stopped.".into()));
         }
     };
-    drop((stop, promise));
-    Ok(harvest)
+    drop(stop);
+    Ok(done)
 }
 
 /// An empty directory, whatever an interrupted attempt has left.
@@ -150,12 +167,7 @@ fn below(path: &str) -> Option<String> {
     Some(rest.to_owned())
 }
 
-fn collected(
-    state: &State,
-    job: &Job,
-    harvest: io::Result<Harvest>,
-    turn: OwnedMutexGuard<()>,
-) -> Collected {
+fn collected(state: &State, job: &Job, harvest: io::Result<Harvest>, held: Held) -> Collected {
     let (now, kept) = (state.now(), state.config().files.artifacts_kept);
     let (harvest, why) = match harvest {
         Ok(harvest) => {
@@ -192,7 +204,7 @@ fn collected(
             missing,
         },
         artifacts,
-        _turn: turn,
+        _held: held,
     }
 }
 
@@ -269,11 +281,12 @@ pub(in crate::orchestrator) async fn clear(state: &State, job: JobId, handle: &H
 /// If the database does not answer, or a file cannot be removed.
 pub(in crate::orchestrator) async fn sweep(state: &State) -> Result<(), Error> {
     let now = state.now();
+    let coming = state.disk().coming();
     state
         .store()
         .write(move |conn| {
             Box::pin(async move {
-                inputs::expire(conn, now, now - SLOTS_KEPT).await?;
+                inputs::expire(conn, now, now - SLOTS_KEPT, &coming).await?;
                 table::expire(conn, now).await
             })
         })

@@ -1,4 +1,4 @@
-//! Where files lie, and how much room is promised to uploads that are under way.
+//! Where files lie, and how much room is promised to what is on its way there.
 use crate::domain::id::{InputId, JobId, WorkspaceId};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -114,17 +114,12 @@ impl Disk {
     /// Promises so much room to a workspace, and says how much others of it have been
     /// promised.
     pub(super) fn promise(&self, workspace: WorkspaceId, bytes: u64) -> (Promise, u64) {
-        let before = self.with(|under_way| {
-            let promised = under_way.promised.entry(workspace).or_default();
-            let before = *promised;
-            *promised = promised.saturating_add(bytes);
-            before
-        });
-        let promise = Promise {
+        let mut promise = Promise {
             disk: self.clone(),
             workspace,
-            bytes,
+            bytes: 0,
         };
+        let before = promise.grow(bytes);
         (promise, before)
     }
 
@@ -149,6 +144,11 @@ impl Disk {
             })
     }
 
+    /// The inputs that are being written now.
+    pub(super) fn coming(&self) -> Vec<InputId> {
+        self.with(|under_way| under_way.inputs.iter().copied().collect())
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut UnderWay) -> T) -> T {
         let mut under_way = self
             .under_way
@@ -166,16 +166,37 @@ pub(super) struct Promise {
     bytes: u64,
 }
 
-impl Drop for Promise {
-    fn drop(&mut self) {
+impl Promise {
+    /// Promises so much more, and says how much had been promised before, here and to
+    /// others of the workspace.
+    pub(super) fn grow(&mut self, bytes: u64) -> u64 {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.disk.with(|under_way| {
+            let promised = under_way.promised.entry(self.workspace).or_default();
+            let before = *promised;
+            *promised = promised.saturating_add(bytes);
+            before
+        })
+    }
+
+    /// Takes so much of it back.
+    pub(super) fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
         self.disk.with(|under_way| {
             if let Some(promised) = under_way.promised.get_mut(&self.workspace) {
-                *promised = promised.saturating_sub(self.bytes);
+                *promised = promised.saturating_sub(bytes);
                 if *promised == 0 {
                     under_way.promised.remove(&self.workspace);
                 }
             }
         });
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.shrink(self.bytes);
     }
 }
 

@@ -123,6 +123,8 @@ pub(super) async fn list(cx: Cx, call: Call<ListInputs>) -> Result<wire::List, E
         has_more,
         used_bytes,
         quota_bytes: signed(cx.config().files.quota),
+        max_bytes: signed(cx.config().files.largest),
+        retention_seconds: signed(cx.config().files.inputs_kept.as_secs()),
     })
 }
 

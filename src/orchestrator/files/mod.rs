@@ -8,6 +8,7 @@ pub(super) mod given;
 mod inputs;
 mod links;
 mod preview;
+mod room;
 mod upload;
 
 pub(super) use disk::Disk;

@@ -3,6 +3,7 @@ use super::content::{broken, open};
 use super::{artifacts, links};
 use crate::api::PreviewArtifact;
 use crate::api::artifacts::{Preview, PreviewKind};
+use crate::domain::picture;
 use crate::domain::sniff::{self, Content, LOOKED_AT};
 use crate::orchestrator::Error;
 use crate::orchestrator::route::{Call, Cx};
@@ -14,25 +15,35 @@ const TEXT: usize = 64 * 1024;
 const ROWS: usize = 50;
 const COLUMNS: usize = 20;
 const CELL: usize = 200;
-/// Larger pictures are not shown: browsers would unpack them.
+/// Larger pictures are not shown: so many bytes are much to fetch for a look.
 const PICTURE: i64 = 20_000_000;
+/// Nor are those of more pixels, each of which takes a browser four bytes and more.
+const PIXELS: u64 = 64_000_000;
+/// Some cameras write much before they say how large a picture is.
+const SAID_WITHIN: u64 = 2 << 20;
 
 pub(super) async fn preview(cx: Cx, call: Call<PreviewArtifact>) -> Result<Preview, Error> {
     let artifact = artifacts::find(&cx, &mut *cx.store().read().await?, call.path.0).await?;
-    let file = open(cx.disk().artifact(&artifact.place)).await?;
+    let mut file = open(cx.disk().artifact(&artifact.place)).await?;
     let mut head = Vec::new();
-    file.take(TEXT as u64)
+    (&mut file)
+        .take(TEXT as u64)
         .read_to_end(&mut head)
         .await
         .map_err(broken)?;
     let whole = i64::try_from(head.len()).is_ok_and(|read| read >= artifact.size);
     let looked_at = &head[..head.len().min(LOOKED_AT)];
     let content = Content::of(looked_at, whole && looked_at.len() == head.len());
-    Ok(if content.is_picture() {
-        picture(&cx, &artifact)
-    } else {
-        words(&artifact, content, &head, whole)
-    })
+    if !content.is_picture() {
+        return Ok(words(&artifact, content, &head, whole));
+    }
+    if picture::measures(content, &head).is_none() && content == Content::Jpeg {
+        file.take(SAID_WITHIN)
+            .read_to_end(&mut head)
+            .await
+            .map_err(broken)?;
+    }
+    Ok(drawn(&cx, &artifact, picture::measures(content, &head)))
 }
 
 fn nothing(artifact: &Artifact, message: String) -> Preview {
@@ -47,18 +58,29 @@ fn nothing(artifact: &Artifact, message: String) -> Preview {
     }
 }
 
-fn picture(cx: &Cx, artifact: &Artifact) -> Preview {
+fn drawn(cx: &Cx, artifact: &Artifact, measures: Option<(u32, u32)>) -> Preview {
     let size = super::said(artifact.size.unsigned_abs());
     if artifact.size > PICTURE {
         let message = format!("A picture of {size} is too large to be shown here. Download it.");
         return nothing(artifact, message);
     }
+    let Some((width, height)) = measures else {
+        let message = "It begins like a picture, but does not say how large it is. Download it.";
+        return nothing(artifact, message.to_owned());
+    };
+    if u64::from(width) * u64::from(height) > PIXELS {
+        let message = format!(
+            "A picture of {width} × {height} pixels is too large to be shown here. Download it."
+        );
+        return nothing(artifact, message);
+    }
     let (url, _) = links::address(cx, artifact.id, links::Use::Shown);
+    let message = format!("A picture of {width} × {height} pixels, {size}.");
     Preview {
         kind: PreviewKind::Image,
         image_url: Some(url),
         truncated: false,
-        ..nothing(artifact, format!("A picture of {size}."))
+        ..nothing(artifact, message)
     }
 }
 

@@ -11,7 +11,7 @@ use maud::html;
 use tower_cookies::Cookies;
 
 pub(super) async fn ask(viewer: Viewer, Which(id): Which) -> Result<Response, Error> {
-    let artifact = viewer.api.artifact(id).await?;
+    let artifact = viewer.api.artifact(id).await?.artifact;
     let path = super::path(id);
     let name = words::name(&artifact.filename);
     let main = html! {

@@ -37,7 +37,7 @@ pub(super) async fn download(
     Which(id): Which,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let artifact = viewer.api.artifact(id).await?;
+    let artifact = viewer.api.artifact(id).await?.artifact;
     let made = viewer.api.download_artifact(artifact.job_id, id).await?;
     let answer = viewer.api.content(&made.url, &headers).await?;
     Ok(saved(answer, "application/octet-stream"))
@@ -119,7 +119,7 @@ pub(super) async fn image(viewer: Viewer, Which(id): Which) -> Result<Response, 
 
 /// The beginning of a text, as plain text.
 pub(super) async fn text(viewer: Viewer, Which(id): Which) -> Result<Response, Error> {
-    let artifact = viewer.api.artifact(id).await?;
+    let artifact = viewer.api.artifact(id).await?.artifact;
     let preview = viewer.api.preview_artifact(id).await?;
     let (text, cut) = match (preview.kind, preview.text) {
         (PreviewKind::Json, Some(text)) => (text, preview.truncated),

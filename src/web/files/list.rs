@@ -1,5 +1,5 @@
 //! `/portal/artifacts`: what all jobs have left, newest first.
-use super::{PATH, UPLOADS, content, words};
+use super::{PATH, UPLOADS, content, link, words};
 use crate::api::artifacts::{Filter, List, Listed, Selection};
 use crate::client;
 use crate::domain::id::JobId;
@@ -224,6 +224,7 @@ fn listing(asked: &Asked, list: &List, chosen: &Chosen, now: OffsetDateTime) -> 
                             th scope="col" { "Job" }
                             th scope="col" { "SHA-256" }
                             th scope="col" { "Expires" }
+                            th scope="col" { span.vh { "Actions" } }
                         }
                     }
                     tbody { @for one in &list.artifacts { (row(one, chosen, now)) } }
@@ -236,6 +237,7 @@ fn listing(asked: &Asked, list: &List, chosen: &Chosen, now: OffsetDateTime) -> 
             }
         }
         (usage(list))
+        form #links method="post" {}
     }
 }
 
@@ -256,21 +258,18 @@ fn row(one: &Listed, chosen: &Chosen, now: OffsetDateTime) -> Markup {
             td { a href=(jobs::path(artifact.job_id)) hx-ignore { (words::name(&one.job_name)) } }
             td.mono { (words::short(&artifact.sha256)) }
             td { (ui::time(artifact.expires_at, now)) }
+            td { button.btn.ghost form="links" formaction=(link::path(artifact)) aria-label={ "Link to " (name) } { "Link" } }
         }
     }
 }
 
 /// What all files take up, and how long they stay.
 fn usage(list: &List) -> Markup {
-    let kept = list.artifacts.first().map(|one| {
-        let kept = one.artifact.expires_at - one.artifact.created_at;
-        kept.whole_days()
-    });
     html! {
         div.pager {
             span {
-                (words::size(list.used_bytes)) " of " (words::size(list.quota_bytes)) " used, uploads included."
-                @if let Some(days) = kept { " Each file is deleted " (days) " days after its job's end." }
+                (words::size(list.used_bytes)) " of " (words::size(list.quota_bytes)) " used, uploads included. "
+                "Files of up to " (words::size(list.max_bytes)) " are kept, for " (words::kept(list.retention_seconds)) " after their job's end."
             }
             progress.push value=(list.used_bytes.max(0)) max=(list.quota_bytes.max(1)) aria-label="Space used" {}
         }
@@ -292,7 +291,7 @@ fn none(asked: &Asked, list: &List) -> Markup {
             Some(("/portal/submit", "Submit a job")),
         )
     };
-    html! { (why) @if list.used_bytes > 0 { (usage(list)) } }
+    html! { (why) (usage(list)) }
 }
 
 fn pages(asked: &Asked, list: &List) -> Markup {

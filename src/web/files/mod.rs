@@ -1,9 +1,11 @@
 //! Files: what jobs leave behind, and what people bring for them.
 mod change;
 mod content;
+mod link;
 mod list;
 pub(super) mod of_job;
 mod page;
+pub(super) mod progress;
 pub(super) mod receive;
 mod uploads;
 pub(super) mod words;
@@ -38,6 +40,10 @@ pub(super) fn routes() -> Router<Portal> {
         .route(
             "/portal/artifacts/{artifact}/delete",
             get(change::ask).post(change::delete),
+        )
+        .route(
+            "/portal/artifacts/{artifact}/link",
+            get(link::leave).post(link::make),
         )
         .route(UPLOADS, uploads)
         .route(

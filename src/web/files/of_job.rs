@@ -82,7 +82,7 @@ fn found(job: &Job, left: &OfJob) -> Markup {
             }
         } @else {
             div.scroll.half role="region" aria-labelledby="artifacts-h" tabindex="0" {
-                table.tbl { tbody { @for artifact in left.artifacts.iter().take(SHOWN) { (row(artifact)) } } }
+                table.tbl.fold.files { tbody { @for artifact in left.artifacts.iter().take(SHOWN) { (row(artifact)) } } }
             }
         }
         @if left.left_out > 0 {

@@ -1,6 +1,6 @@
 //! `/portal/artifacts/{artifact}`: one file, what is in it, and what may be done with it.
-use super::{PATH, Which, words};
-use crate::api::artifacts::{Artifact, Preview, PreviewKind};
+use super::{PATH, Which, link, words};
+use crate::api::artifacts::{Artifact, Download, Listed, Preview, PreviewKind};
 use crate::client;
 use crate::web::jobs::{self, text};
 use crate::web::kind::Kind;
@@ -19,17 +19,26 @@ const LINES: usize = 64;
 const BYTES: usize = 4_000;
 
 pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result<Response, Error> {
-    let artifact = viewer.api.artifact(id).await?;
+    let one = viewer.api.artifact(id).await?;
     match kind {
-        Kind::Page => {}
-        Kind::Json => return Ok(Json(artifact).into_response()),
-        Kind::Text => return Ok(as_text(&artifact).into_response()),
+        Kind::Page => draw(&viewer, &one, None).await,
+        Kind::Json => Ok(Json(one).into_response()),
+        Kind::Text => Ok(as_text(&one).into_response()),
     }
-    let preview = match viewer.api.preview_artifact(id).await {
+}
+
+/// The page, with a link that has just been `made` if one has.
+pub(super) async fn draw(
+    viewer: &Viewer,
+    one: &Listed,
+    made: Option<&Download>,
+) -> Result<Response, Error> {
+    let artifact = &one.artifact;
+    let preview = match viewer.api.preview_artifact(artifact.id).await {
         Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => return Err(error.into()),
         preview => preview,
     };
-    let path = super::path(id);
+    let path = super::path(artifact.id);
     let name = words::name(&artifact.filename);
     let main = html! {
         div.head {
@@ -41,9 +50,10 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
             a.btn.pri href={ (path) "/download" } download { (ui::icon("down")) "Download" }
         }
         div.cols {
-            div.stack { (preview_of(&artifact, preview, &path)) }
+            div.stack { (preview_of(artifact, preview, &path)) }
             div.stack {
-                (facts(&artifact, viewer.now))
+                (facts(one, viewer.now))
+                (link::card(artifact, made, viewer.now))
                 section.card.stack.gap-s aria-labelledby="delete-h" {
                     h2 #delete-h { "Delete it" }
                     a.btn.bad href={ (path) "/delete" } { "Delete…" }
@@ -51,15 +61,21 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
             }
         }
     };
-    Ok(shell::page(&viewer, &name, Nav::Artifacts, main).into_response())
+    Ok(shell::page(viewer, &name, Nav::Artifacts, main).into_response())
 }
 
-fn facts(artifact: &Artifact, now: OffsetDateTime) -> Markup {
+fn facts(one: &Listed, now: OffsetDateTime) -> Markup {
+    let artifact = &one.artifact;
+    let job = match words::name(&one.job_name) {
+        // It has a page all the same.
+        name if name.trim().is_empty() => "A job without a name".to_owned(),
+        name => name,
+    };
     html! {
         section.card aria-labelledby="facts-h" {
             header { h2 #facts-h { "About it" } }
             dl.dl {
-                dt { "Left by" } dd { a href=(jobs::path(artifact.job_id)) { "Its job" } }
+                dt { "Left by" } dd { a href=(jobs::path(artifact.job_id)) { bdi hx-ignore { (job) } } }
                 @if let Some(bytes) = artifact.size_bytes {
                     dt { "Size" } dd { (words::size(bytes)) @if bytes >= 1_000 { " (" (bytes) " bytes)" } }
                 }
@@ -91,7 +107,7 @@ fn preview_of(artifact: &Artifact, preview: Result<Preview, client::Error>, path
         PreviewKind::Csv => table(&preview, path),
         PreviewKind::Image => html! {
             section.card aria-labelledby="preview-h" {
-                header { h2 #preview-h { "Preview" } }
+                header { h2 #preview-h { "Preview" } span.small.mute { (text::visible(&preview.message)) } }
                 img src={ (path) "/image" } alt=(words::name(&artifact.filename)) hx-ignore loading="lazy";
             }
         },
@@ -176,13 +192,15 @@ fn table(preview: &Preview, path: &str) -> Markup {
 }
 
 /// One fact per line.
-fn as_text(artifact: &Artifact) -> String {
+fn as_text(one: &Listed) -> String {
+    let artifact = &one.artifact;
     let time = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
     format!(
-        "name: {}\nid: {}\njob: {}\nsize: {}\ntype: {}\nsha256: {}\ncreated: {}\nexpires: {}\n",
+        "name: {}\nid: {}\njob: {}\njob name: {}\nsize: {}\ntype: {}\nsha256: {}\ncreated: {}\nexpires: {}\n",
         words::name(&artifact.filename),
         artifact.id,
         artifact.job_id,
+        words::name(&one.job_name),
         artifact.size_bytes.unwrap_or_default(),
         words::name(&artifact.content_type),
         artifact.sha256,

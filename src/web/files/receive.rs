@@ -1,5 +1,5 @@
 //! Files on their way from a form to the orchestrator: passed on as they come.
-use crate::api::inputs::{Completion, Input, NewInput};
+use crate::api::inputs::{Completion, Input, NewInput, Upload};
 use crate::client::{self, Client};
 use crate::domain::file::Kind;
 use crate::web::Error;
@@ -14,6 +14,10 @@ use tokio_stream::wrappers::ReceiverStream;
 
 /// Most bytes of everything in a form that is no file.
 const TYPED: usize = 512 * 1024;
+
+/// What is said when the orchestrator has hung up in the middle of a file.
+const INTERRUPTED: &str = "The job service stopped answering before all of it had arrived. \
+     Nothing of it is kept. Send it again in a minute.";
 
 /// What came with a form.
 #[derive(Debug, Default)]
@@ -117,6 +121,13 @@ impl Failed {
             {
                 Wrong::whole(status, problem.message)
             }
+            Self::Refused(error @ client::Error::Unreachable(_)) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an upload could not be passed on"
+                );
+                Wrong::whole(StatusCode::BAD_GATEWAY, INTERRUPTED)
+            }
             Self::Refused(error) => Wrong::of(error)?,
         };
         let why = about.fields.into_values().chain(about.message).next();
@@ -128,18 +139,22 @@ impl Failed {
 }
 
 /// One file: never more of it in memory than the piece that is on its way.
-async fn pass_on(
-    api: &Client,
-    kind: Kind,
-    file: &str,
-    mut field: Field<'_>,
-) -> Result<Input, Failed> {
+async fn pass_on(api: &Client, kind: Kind, file: &str, field: Field<'_>) -> Result<Input, Failed> {
     let new = NewInput {
         filename: file.to_owned(),
         content_type: field.content_type().map(str::to_owned),
         kind: Some(kind.name().to_owned()),
     };
     let slot = api.create_input(&new).await?.upload;
+    let sent = into(&slot, api, field).await;
+    if sent.is_err() {
+        // A list of what never came helps nobody. By itself it would go in an hour.
+        let _ = api.delete_input(slot.input_id).await;
+    }
+    sent
+}
+
+async fn into(slot: &Upload, api: &Client, mut field: Field<'_>) -> Result<Input, Failed> {
     let (pass, come) = mpsc::channel::<io::Result<Bytes>>(1);
     let pump = async move {
         let mut size = 0_u64;
@@ -163,7 +178,7 @@ async fn pass_on(
         }
     };
     let body = Body::from_stream(ReceiverStream::new(come));
-    let (size, sent) = tokio::join!(pump, api.upload_input(&slot, None, body));
+    let (size, sent) = tokio::join!(pump, api.upload_input(slot, None, body));
     let size = size.map_err(Failed::Cut)?;
     sent?;
     let done = Completion {

@@ -1,4 +1,5 @@
 //! `/portal/inputs`: files that people bring for their jobs.
+use super::progress::{self, Room};
 use super::{PATH, UPLOADS, Upload, receive, words};
 use crate::api::inputs::{Filter, Input, List};
 use crate::client;
@@ -98,6 +99,10 @@ fn draw(
     found: Result<List, client::Error>,
     wrong: &Wrong,
 ) -> Result<Response, Error> {
+    let limits = found
+        .as_ref()
+        .ok()
+        .map(|list| (Room::of(list), words::kept(list.retention_seconds)));
     let (mut status, inside) = match found {
         Ok(list) => (StatusCode::OK, listing(asked, &list, viewer.now)),
         Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => return Err(error.into()),
@@ -108,6 +113,7 @@ fn draw(
         (status, title) = (wrong.status, "Error: Uploads");
     }
     let main = html! {
+        (progress::script())
         div.head { div {
             p.crumbs { a href=(PATH) { "Artifacts" } }
             h1 { "Uploads" }
@@ -121,6 +127,8 @@ fn draw(
                     (wrong.labelled(&[("upload_input", "Data"), ("upload_script", "Script")]))
                     (chooser("upload_input", "Data", "A job finds it in /workspace/inputs.", true, wrong))
                     (chooser("upload_script", "Script", "A job finds it in /workspace/scripts, and can run it.", false, wrong))
+                    @if let Some((room, kept)) = &limits { p.hint { (room.words()) " Uploads are kept for " (kept) "." } }
+                    (progress::shown(limits.map_or_else(Room::default, |(room, _)| room)))
                     button.btn.pri { "Upload" }
                 }
             }

@@ -49,6 +49,17 @@ pub(in crate::web) fn size_if_known(bytes: Option<i64>) -> Markup {
     }
 }
 
+/// `30 days`, of seconds.
+pub(super) fn kept(seconds: i64) -> String {
+    let (count, unit) = match seconds.max(0) {
+        seconds if seconds >= 86_400 => (seconds / 86_400, "day"),
+        seconds if seconds >= 3_600 => (seconds / 3_600, "hour"),
+        seconds => (seconds / 60, "minute"),
+    };
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{s}")
+}
+
 /// What is in it.
 pub(super) fn kind(content_type: &str) -> String {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
@@ -89,6 +100,14 @@ mod tests {
             (20_000_000_000, "20 GB"),
         ] {
             assert_eq!(size(bytes), said);
+        }
+        for (seconds, said) in [
+            (30 * 86_400, "30 days"),
+            (90_000, "1 day"),
+            (7_200, "2 hours"),
+            (-1, "0 minutes"),
+        ] {
+            assert_eq!(kept(seconds), said);
         }
         assert_eq!(kind("text/plain; charset=utf-8"), "Text");
         assert_eq!(kind("text/html\u{202e}"), "text/html[U+202E]");

@@ -11,14 +11,15 @@ use crate::client::Client;
 use crate::domain::file::Kind;
 use crate::domain::id::{DraftId, InputId};
 use crate::web::Error;
+use crate::web::files::progress::{self, Room};
 use crate::web::files::receive::{self, Received};
 use crate::web::files::{UPLOADS, chooser, words};
-use crate::web::hx::Wants;
+use crate::web::hx::{self, Wants};
 use crate::web::ui;
 use crate::web::ui::form::hidden;
 use crate::web::viewer::Viewer;
 use axum::extract::Multipart;
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{Redirect, Response};
 use http::StatusCode;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -42,6 +43,15 @@ pub(super) struct Shelf {
     scripts: Vec<Input>,
     /// Whether it could not be looked at.
     closed: bool,
+    /// How much more there may be.
+    room: Room,
+}
+
+impl Shelf {
+    /// What shows how far files are that come with the form.
+    pub(super) fn progress(&self) -> Markup {
+        progress::shown(self.room)
+    }
 }
 
 /// The newest uploads, and whatever is chosen already. Asked for the one step that
@@ -63,7 +73,10 @@ pub(super) async fn shelf(
             ..Filter::default()
         };
         let mut offered = match api.inputs(&filter).await {
-            Ok(list) => list.inputs,
+            Ok(list) => {
+                shelf.room = Room::of(&list);
+                list.inputs
+            }
             Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
                 return Err(error.into());
             }
@@ -118,6 +131,7 @@ pub(super) async fn leave(Which(id): Which) -> Redirect {
 /// Saves the step with the files that come with it, and goes on; or shows it again.
 /// Files that have arrived are kept and chosen, whatever else is wrong.
 pub(super) async fn save(
+    wants: Wants,
     viewer: Viewer,
     Which(id): Which,
     mut form: Multipart,
@@ -128,7 +142,7 @@ pub(super) async fn save(
     };
     // The whole of it is read before anything is answered.
     let received = receive::form(&viewer.api, &mut form, kind).await?;
-    let draft = match open(&viewer.api, Wants::Page, id).await? {
+    let draft = match open(&viewer.api, wants, id).await? {
         Ok(draft) => draft,
         Err(submitted) => return Ok(submitted),
     };
@@ -142,7 +156,7 @@ pub(super) async fn save(
     let mut kept = match super::keep(&viewer.api, &draft, step, &answers).await? {
         Ok(()) if wrong.is_nothing() => {
             let next = if to_review { Step::Review } else { step.next() };
-            return Ok(Redirect::to(&next.path(id)).into_response());
+            return Ok(hx::redirect(wants, &next.path(id)));
         }
         Ok(()) => wrong.clone(),
         Err(wrong) => wrong,
@@ -199,6 +213,7 @@ pub(super) fn questions(typed: &Typed, shelf: &Shelf, now: OffsetDateTime) -> Ma
                 (chooser(DATA, "Upload more data", "Several at once, if you like. They arrive when you continue.", true, typed.wrong))
                 (scripts(typed, shelf))
                 (chooser(SCRIPT, "Upload a script", "It takes the place of the one chosen above.", false, typed.wrong))
+                @if !shelf.closed { p.hint { (shelf.room.words()) } }
                 (typed.field("expected_artifacts")
                     .hint("One path per line, such as /workspace/artifacts/model.bin: what has to be there at the end. Everything in that folder is kept anyway.")
                     .textarea(2))

@@ -9,6 +9,7 @@ mod review;
 mod steps;
 mod view;
 
+use super::files::progress;
 use super::hx::{self, Fragment, Wants};
 use super::shell::{self, Nav};
 use super::ui::form::Wrong;
@@ -116,7 +117,10 @@ fn answer(
     main: Markup,
 ) -> Response {
     match wants {
-        Wants::Page => (status, shell::page(viewer, title, Nav::Submit, main)).into_response(),
+        Wants::Page => {
+            let main = html! { (progress::script()) (main) };
+            (status, shell::page(viewer, title, Nav::Submit, main)).into_response()
+        }
         Wants::Fragment => {
             let main = html! { title { (title) " · Jungle Grid" } (main) };
             (status, Fragment(main)).into_response()

@@ -128,6 +128,7 @@ pub(super) fn step(view: &StepView) -> Markup {
                     Step::Routing => (routing(&typed, &view.families)),
                     Step::Review => {}
                 }
+                @if let Some(shelf) = &view.shelf { (shelf.progress()) }
                 div.row {
                     button.btn.pri type="submit" { @if view.to_review { "Save and review" } @else { "Continue" } }
                     (back(view))

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 const LIMITS: Limits = Limits {
     largest: 1 << 20,
-    total: 8 << 20,
     files: 100,
 };
 
@@ -30,14 +29,30 @@ fn with(script: &str, files: Vec<RunFile>) -> RunSpec {
     }
 }
 
+const ROOM: u64 = 8 << 20;
+
 fn take(host: &Host, handle: &Handle, limits: Limits, first: &[&str]) -> Harvest {
+    take_into(host, handle, limits, ROOM, first)
+}
+
+fn take_into(
+    host: &Host,
+    handle: &Handle,
+    limits: Limits,
+    mut room: u64,
+    first: &[&str],
+) -> Harvest {
+    let all = room;
     let workspace = host.engine.workspace(handle).unwrap();
     let into = host.directory.path().join("taken");
     let _ = fs::remove_dir_all(&into);
     fs::create_dir(&into).unwrap();
     let first: Vec<String> = first.iter().map(ToString::to_string).collect();
-    let harvest = harvest::harvest(&workspace, &into, (limits, &first), &AtomicBool::new(false));
+    let never = AtomicBool::new(false);
+    let harvest = harvest::harvest(&workspace, &into, (limits, &first), &mut room, &never);
     let harvest = harvest.unwrap();
+    let kept: u64 = harvest.found.iter().map(|found| found.size).sum();
+    assert_eq!(room, all - kept, "what was not needed is given back");
     for found in &harvest.found {
         let copy = fs::read(into.join(found.number.to_string())).unwrap();
         assert_eq!(copy.len() as u64, found.size, "{}", found.name);
@@ -202,11 +217,10 @@ async fn there_is_an_end_to_what_is_taken() {
     assert_eq!((found.len(), &*found[0], &*found[1]), (10, "z/b", "0001"));
     assert_eq!(harvest.left_out.many, 3002 - 10);
     let limits = Limits {
-        total: 5_000,
         files: 10_000,
         ..LIMITS
     };
-    let harvest = take(&host, &handle, limits, &["z/a", "z/b"]);
+    let harvest = take_into(&host, &handle, limits, 5_000, &["z/a", "z/b"]);
     assert_eq!(harvest.found[0].name.as_str(), "z/a");
     assert!(harvest.found.iter().map(|found| found.size).sum::<u64>() <= 5_000);
     assert!(harvest.left_out.room > 0);
@@ -214,6 +228,7 @@ async fn there_is_an_end_to_what_is_taken() {
         &host.engine.workspace(&handle).unwrap(),
         &host.directory.path().join("taken"),
         (LIMITS, &[]),
+        &mut { ROOM },
         &AtomicBool::new(true),
     );
     assert!(stopped.is_err(), "it stops when it is told to");

@@ -78,7 +78,8 @@ impl Fake {
                 200,
                 known::<artifacts::List>(&json!({
                     "artifacts": files.artifacts, "limit": 10, "next_cursor": ARTIFACT,
-                    "has_more": files.artifacts.len() > 1, "used_bytes": 12_300_000, "quota_bytes": 20_000_000_000_i64
+                    "has_more": files.artifacts.len() > 1, "used_bytes": 12_300_000, "quota_bytes": 20_000_000_000_i64,
+                    "max_bytes": 5_000_000_000_i64, "retention_seconds": 2_592_000
                 })),
             ),
             ("POST", ["v1", "artifacts", "zip"]) => (
@@ -130,7 +131,8 @@ impl Fake {
                     of(kind) || !(of("input") || of("script"))
                 });
                 let list = json!({"inputs": shown.collect::<Vec<_>>(), "limit": 20, "next_cursor": null, "has_more": false,
-                                  "used_bytes": 17, "quota_bytes": 20_000_000_000_i64});
+                                  "used_bytes": 17, "quota_bytes": 20_000_000_000_i64,
+                                  "max_bytes": 5_000_000_000_i64, "retention_seconds": 2_592_000});
                 (200, known::<inputs::List>(&list))
             }
             ("POST", ["v1", "job-inputs"]) => {

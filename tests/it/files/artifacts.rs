@@ -1,6 +1,6 @@
 //! Contract 3.11: what jobs leave.
 use super::{address, fetch, get, id, left, path_of, run};
-use crate::grid::{Grid, Person, script};
+use crate::grid::{Grid, Person, and, script};
 use http::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -97,9 +97,10 @@ async fn everything_that_a_job_leaves_can_be_fetched() {
             assert!(one[field].is_string(), "{field}: {one}");
         }
         assert_eq!(one["artifact"], *artifact);
+        let alone = and(artifact.clone(), json!({ "job_name": "a test" }));
         assert_eq!(
             ada.see(&format!("/v1/artifacts/{}", id(artifact))).await,
-            *artifact
+            alone
         );
         let file = get(&grid, one["url"].as_str().unwrap()).await;
         assert_eq!(file.status, 200);
@@ -429,7 +430,7 @@ fn number(bytes: &[u8], at: usize, wide: usize) -> usize {
 }
 
 /// The files of an archive, read by its directory at the end.
-fn unpacked(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
+pub(super) fn unpacked(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
     let end = archive.len() - 22;
     assert_eq!(&archive[end..end + 4], b"PK\x05\x06");
     let (count, mut at) = (number(archive, end + 10, 2), number(archive, end + 16, 4));

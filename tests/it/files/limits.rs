@@ -1,11 +1,12 @@
 //! How much is kept, and for how long.
-use super::{complete, id, left, run, send, slot, upload};
-use crate::grid::{Grid, and};
+use super::{complete, id, left, path_of, run, send, slot, upload};
+use crate::grid::{DEADLINE, Grid, and, eventually, script};
 use crate::harness::TestApi;
 use http::Method;
 use junglegrid::orchestrator::workers::housekeeping;
 use serde_json::{Value, json};
 use time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::task::TaskTracker;
 
 #[tokio::test]
@@ -121,6 +122,95 @@ async fn room_is_promised_before_a_byte_has_come() {
         more += usize::from(send(&ada, slot, &bytes).await.status == 200);
     }
     assert!(more >= 2, "nothing stays promised: {more}");
+}
+
+/// What a job has left takes its room before it is copied.
+#[tokio::test]
+async fn an_upload_cannot_have_the_room_of_what_is_being_collected() {
+    let grid = Grid::with(&[
+        "--file-mb",
+        "200",
+        "--storage-mb",
+        "200",
+        "--host-slots",
+        "1",
+    ]);
+    let ada = grid.sign_up("ada@example.org").await;
+    let (large, small) = (
+        slot(&ada, json!({ "filename": "large" })).await,
+        slot(&ada, json!({ "filename": "small" })).await,
+    );
+    let job = ada
+        .submit(script("truncate -s 180000000 /workspace/artifacts/zeros"))
+        .await;
+    let copy = grid.data().join("artifacts").join(&job).join("0");
+    eventually("the beginning of a copy", async || {
+        std::fs::metadata(&copy).ok().filter(|copy| copy.len() > 0)
+    })
+    .await;
+    // So much would have been free before.
+    let mut stream = tokio::net::TcpStream::connect(grid.address())
+        .await
+        .unwrap();
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: {}\r\ncontent-length: 100000000\r\n\r\n",
+        path_of(&grid, large["upload_url"].as_str().unwrap()),
+        grid.address()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4_096];
+    let read = tokio::time::timeout(DEADLINE, stream.read(&mut answer)).await;
+    let answer = String::from_utf8_lossy(&answer[..read.unwrap().unwrap()]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
+    // What is left may be had.
+    assert_eq!(send(&ada, &small, &vec![1; 1_000_000]).await.status, 200);
+    let job = ada.ended(&job).await;
+    assert_eq!(job["artifact_contract"]["collected_files"], 1, "{job}");
+    let list = ada.see("/v1/artifacts").await;
+    assert_eq!(list["used_bytes"], 181_000_000);
+    assert_eq!(list["max_bytes"], 200_000_000);
+    assert_eq!(list["retention_seconds"], 30 * 86_400);
+    // Nothing stays promised.
+    let rest = slot(&ada, json!({ "filename": "rest" })).await;
+    assert_eq!(send(&ada, &rest, &vec![1; 19_000_000]).await.status, 200);
+    assert_eq!(send(&ada, &large, b"1").await.status, 409);
+}
+
+/// However slow a connection is: who cleans up does not take a file from under it.
+#[tokio::test]
+async fn an_upload_may_take_hours() {
+    let api = TestApi::start().await;
+    let ada = api.sign_up("ada@example.org").await;
+    let new = json!({ "filename": "large" });
+    let slot = api.call(Method::POST, "/v1/job-inputs", &ada, new).await;
+    let url = slot.text("/upload/upload_url");
+    let path = url.strip_prefix("http://localhost:8080").unwrap();
+    let (pass, come) = tokio::sync::mpsc::channel(1);
+    let body = axum::body::Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(come));
+    let request = http::Request::builder().method(Method::PUT).uri(path);
+    let sent = api.send(request.body(body).unwrap());
+    let (sent, ()) = tokio::join!(sent, async {
+        // The second is taken once the first has arrived.
+        for piece in ["one", "two"] {
+            pass.send(Ok::<_, std::io::Error>(piece)).await.unwrap();
+        }
+        api.clock.advance(Duration::hours(3));
+        housekeeping::tick(&api.state, &TaskTracker::new())
+            .await
+            .unwrap();
+        pass.send(Ok("three")).await.unwrap();
+        drop(pass);
+    });
+    assert_eq!(sent.status, 200, "{:?}", sent.body);
+    housekeeping::tick(&api.state, &TaskTracker::new())
+        .await
+        .unwrap();
+    let done = format!("/v1/job-inputs/{}/complete", slot.text("/upload/input_id"));
+    let done = api.call(Method::POST, &done, &ada, Value::Null).await;
+    assert_eq!(
+        (done.status.as_u16(), &done.body["size_bytes"]),
+        (200, &json!(11))
+    );
 }
 
 #[tokio::test]
