@@ -1,7 +1,9 @@
 //! The way out: the only constructors of clients that reach other machines.
 pub mod mail;
 pub mod reach;
+pub mod roots;
 
+use roots::Roots;
 use std::time::Duration;
 
 /// A client for outbound HTTP. It follows no redirects, uses no proxy from the
@@ -10,8 +12,17 @@ use std::time::Duration;
 /// # Errors
 ///
 /// If the machine's certificates cannot be read.
-#[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn http() -> reqwest::Result<reqwest::Client> {
+    http_trusting(&Roots::default())
+}
+
+/// The same, where `roots` are trusted besides those that the machine trusts.
+///
+/// # Errors
+///
+/// As with [`http`], or if one of the `roots` cannot be used.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn http_trusting(roots: &Roots) -> reqwest::Result<reqwest::Client> {
     // Refused if the process has a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -19,6 +30,7 @@ pub fn http() -> reqwest::Result<reqwest::Client> {
         .timeout(Duration::from_secs(15))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        .tls_certs_merge(roots.all())
         .user_agent(concat!("junglegrid/", env!("CARGO_PKG_VERSION")))
         .build()
 }
