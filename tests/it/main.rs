@@ -34,6 +34,7 @@ mod output;
 mod plans;
 mod portal;
 mod portal_apps;
+mod portal_callbacks;
 mod portal_files;
 mod portal_job_lists;
 mod portal_jobs;
