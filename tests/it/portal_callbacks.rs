@@ -211,9 +211,9 @@ async fn what_was_given_up_is_sent_again_from_the_page() {
         (30..=60).contains(&seconds),
         "nothing happens before: {seconds}"
     );
-    let sent = browser.post(&send, &[]).await;
+    let asked = browser.post(&send, &[]).await;
     assert_eq!(
-        (sent.status, sent.header("location")),
+        (asked.status, asked.header("location")),
         (StatusCode::SEE_OTHER, path.as_str())
     );
     assert_eq!(desk.tick().await, 1);

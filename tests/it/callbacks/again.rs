@@ -181,7 +181,7 @@ async fn the_next_attempt_is_made_now_for_whoever_asks() {
         .filter(of_job)
         .map(|one| &one.0["webhook-id"])
         .collect();
-    assert!(ids.len() == 4 && ids.iter().all(|id| id == &ids[0]));
+    assert!(ids.len() == 4 && ids.iter().all(|id| *id == ids[0]));
     let last = told.last().unwrap();
     assert_eq!(last.0["authorization"], "Bearer t0ken");
     desk.token = desk.sign_in().await;
