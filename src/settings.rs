@@ -94,6 +94,7 @@ const KEYS: &[(&str, &str, Shown)] = {
         ("input_days", "30", Plainly),
         ("download_minutes", "15", Plainly),
         ("callback_allow", "", Plainly),
+        ("ca_certificates", "", Plainly),
         ("smtp", "", WithoutPassword),
         ("mail_from", "Jungle Grid <junglegrid@localhost>", Plainly),
         ("log", "info,sqlx=warn", Plainly),
@@ -154,6 +155,8 @@ pub struct Settings {
     pub files: Files,
     /// What callbacks reach besides the internet; `None` if nothing was said.
     pub callback_allow: Option<Allow>,
+    /// A PEM file of authorities that are trusted besides those that the machine trusts.
+    pub ca_certificates: Option<PathBuf>,
     /// `smtp://…` or `smtps://…`, with a password; without it, mails are files in `outbox/`.
     pub smtp: Option<SecretString>,
     pub mail_from: String,
@@ -332,6 +335,9 @@ impl Settings {
             output_kept: Duration::from_hours(24 * u64::from(get("output_days").whole(1, 3_650)?)),
             files: files(&get)?,
             callback_allow: get("callback_allow").reach()?,
+            ca_certificates: Some(get("ca_certificates").text)
+                .filter(|text| !text.is_empty())
+                .map(PathBuf::from),
             smtp: get("smtp").smtp()?,
             mail_from: get("mail_from").mailbox()?,
             log: get("log").log_filter()?,

@@ -32,6 +32,22 @@ pub struct Callback {
     )]
     #[schemars(with = "Option<Time>")]
     pub ended_at: Option<OffsetDateTime>,
+    /// Until when one that was given up can be sent again.
+    #[serde(
+        with = "rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Time>")]
+    pub send_again_until: Option<OffsetDateTime>,
+}
+
+impl Callback {
+    /// Whether there will be further attempts, or the first.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Armed | State::Waiting)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -75,10 +91,49 @@ pub struct Attempt {
 pub struct Secret {
     /// `whsec_` and base64 of the key.
     pub secret: String,
+    /// Counts the workspace's secrets, from 0.
+    pub number: i64,
+    /// When it took the place of the one before; none for the first.
+    #[serde(
+        with = "rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Time>")]
+    pub rotated_at: Option<OffsetDateTime>,
+    /// Those before it that still sign beside it, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous: Vec<Previous>,
 }
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// A secret that a newer one has taken the place of.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PreviousCallbackSecret")]
+pub struct Previous {
+    pub number: i64,
+    /// The last four characters of it, without what base64 fills up with.
+    pub last4: String,
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Time")]
+    pub signs_until: OffsetDateTime,
+}
+
+/// How a secret is to be replaced.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CallbackSecretRotation")]
+pub struct Rotation {
+    /// For how long the secrets before go on signing beside the new one: 0 to 604,800,
+    /// a day if left out. With 0, none does from the next call on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_seconds: Option<i64>,
+    /// The number of the secret that is to be replaced: if it is another by now, nothing
+    /// happens (409). So a request that is repeated rotates once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<i64>,
 }

@@ -159,6 +159,13 @@ endpoints! {
     /// What the workspace's callbacks are signed with.
     GetCallbackSecret = GET "/v1/callbacks/secret" Access::Session, 200
         [path: (), query: (), body: ()] -> callbacks::Secret;
+    /// A new secret; those before sign beside it for a while.
+    RotateCallbackSecret = POST "/v1/callbacks/secret/rotate" Access::Session, 200
+        [path: (), query: (), body: callbacks::Rotation] -> callbacks::Secret;
+    /// Makes the next attempt at a callback now, also at one that was given up in the last
+    /// week. One that is on its way already stays as it is.
+    SendCallback = POST "/v1/jobs/{job}/callback/send" SUBMIT, 200
+        [path: (JobId,), query: (), body: accounts::Nothing] -> callbacks::Callback;
     /// Stops many jobs, a hundred at most, or says what that would do. Doing it again
     /// changes nothing.
     CancelJobs = POST "/v1/jobs/cancel" SUBMIT, 200
@@ -311,7 +318,8 @@ raw! {
     LOGS_DOWNLOAD = GET "/v1/jobs/{job}/logs/download" LOGS;
     /// What a job prints, as it prints it (`text/event-stream`, contract 3.9).
     LOGS_LIVE = GET "/v1/jobs/{job}/logs/live" LOGS_ALONE;
-    /// What happens to a job and what it prints, for a page that follows both
+    /// What happens to a job and what it prints, for a page that follows both, until it
+    /// has ended and its callback is through
     /// (`text/event-stream` of [`jobs::Change`]).
     JOB_LIVE = GET "/v1/jobs/{job}/live" FOLLOW;
 

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::domain::money::Usd;
 use crate::domain::reach::Allow;
-use crate::egress::{self, mail::Postbox};
+use crate::egress::{self, mail::Postbox, roots::Roots};
 use crate::engine::host::{Config as HostConfig, HostEngine};
 use crate::engine::{Engine, Network};
 use crate::orchestrator::apps::Catalogue;
@@ -141,8 +141,14 @@ async fn build(
     shutdown: &CancellationToken,
     tasks: &TaskTracker,
 ) -> anyhow::Result<Built> {
+    let roots = match &settings.ca_certificates {
+        Some(file) => Roots::load(file)?,
+        None => Roots::default(),
+    };
     if let Some(url) = &settings.orchestrator {
-        let client = Client::remote(egress::orchestrator()?, url.clone());
+        let http =
+            egress::orchestrator(&roots).context("cannot prepare the orchestrator's client")?;
+        let client = Client::remote(http, url.clone());
         let router = health::routes(None).merge(web::router(client, portal(settings)));
         tracing::info!(orchestrator = %url.host_str().unwrap_or_default(), "only the portal is served here");
         return Ok(Built {
@@ -180,7 +186,7 @@ async fn build(
     state.reach_apps_through(Arc::new(apps.clone()));
     tasks.spawn(workers::run(state.clone(), tasks.clone()));
     tasks.spawn(workers::mail::run(state.clone(), postbox));
-    let caller = egress::reach::Caller::new(state.config().callback_allow.clone())
+    let caller = egress::reach::Caller::trusting(state.config().callback_allow.clone(), &roots)
         .context("cannot prepare the sending of callbacks")?;
     tasks.spawn(workers::callbacks::run(state.clone(), caller));
     tasks.spawn(workers::sweep::run(state.clone()));

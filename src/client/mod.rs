@@ -83,6 +83,8 @@ calls! {
     cancel(id: JobId, body: &api::jobs::Cancellation) => CancelJob((id,), &(), Some(body));
     callback(id: JobId) => GetCallback((id,), &(), None);
     callback_secret() => GetCallbackSecret((), &(), None);
+    rotate_callback_secret(body: &api::callbacks::Rotation) => RotateCallbackSecret((), &(), Some(body));
+    send_callback(id: JobId) => SendCallback((id,), &(), None);
     cancel_jobs(body: &api::bulk::Cancellation) => CancelJobs((), &(), Some(body));
     job_content(id: JobId) => GetJobContent((id,), &(), None);
     create_draft(body: &api::drafts::NewDraft) => CreateDraft((), &(), Some(body));

@@ -1,7 +1,9 @@
 //! The way out: the only constructors of clients that reach other machines.
 pub mod mail;
 pub mod reach;
+pub mod roots;
 
+use roots::Roots;
 use std::time::Duration;
 
 /// A client for outbound HTTP. It follows no redirects, uses no proxy from the
@@ -11,7 +13,16 @@ use std::time::Duration;
 ///
 /// If the machine's certificates cannot be read.
 pub fn http() -> reqwest::Result<reqwest::Client> {
-    builder().timeout(Duration::from_secs(15)).build()
+    http_trusting(&Roots::default())
+}
+
+/// The same, where `roots` are trusted besides those that the machine trusts.
+///
+/// # Errors
+///
+/// As with [`http`], or if one of the `roots` cannot be used.
+pub fn http_trusting(roots: &Roots) -> reqwest::Result<reqwest::Client> {
+    builder(roots).timeout(Duration::from_secs(15)).build()
 }
 
 /// The same for the orchestrator that a portal is for: what streams there and back takes
@@ -20,9 +31,9 @@ pub fn http() -> reqwest::Result<reqwest::Client> {
 ///
 /// # Errors
 ///
-/// If the machine's certificates cannot be read.
-pub fn orchestrator() -> reqwest::Result<reqwest::Client> {
-    builder()
+/// As with [`http_trusting`].
+pub fn orchestrator(roots: &Roots) -> reqwest::Result<reqwest::Client> {
+    builder(roots)
         // It closes idle connections after a minute.
         .pool_idle_timeout(Duration::from_secs(30))
         .tcp_keepalive(Duration::from_secs(30))
@@ -33,13 +44,14 @@ pub fn orchestrator() -> reqwest::Result<reqwest::Client> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-fn builder() -> reqwest::ClientBuilder {
+fn builder(roots: &Roots) -> reqwest::ClientBuilder {
     // Refused if the process has a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        .tls_certs_merge(roots.all())
         .user_agent(concat!("junglegrid/", env!("CARGO_PKG_VERSION")))
 }
 
@@ -48,6 +60,6 @@ mod tests {
     #[test]
     fn a_client_can_be_made_and_made_again() {
         assert!(super::http().is_ok() && super::http().is_ok());
-        assert!(super::orchestrator().is_ok());
+        assert!(super::orchestrator(&super::Roots::default()).is_ok());
     }
 }

@@ -1,5 +1,6 @@
 //! Calls to addresses that users have given: looked up here, checked, and called
 //! at the very address that was checked.
+use super::roots::Roots;
 use crate::domain::reach::{self, Allow};
 use crate::domain::text::is_invisible_order;
 use http::{HeaderMap, header};
@@ -14,6 +15,8 @@ use url::Url;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read.
 const READ: usize = 8_192;
+/// What a receiver says with a refusal is not waited for longer: its status says enough.
+const READING: Duration = Duration::from_secs(2);
 
 /// Makes the calls. It follows no redirects, knows no proxy, and keeps no
 /// connection: each call is checked anew.
@@ -46,6 +49,18 @@ pub enum Failed {
     TimedOut,
     #[error("The connection broke.")]
     Broken,
+    #[error(
+        "Its certificate is not trusted: it was signed by nobody whom this installation knows (ca_certificates)."
+    )]
+    Untrusted,
+    #[error("Its certificate has expired.")]
+    Expired,
+    #[error("Its certificate is for another name.")]
+    OtherName,
+    #[error("Its certificate is not valid.")]
+    BadCertificate,
+    #[error("It does not speak TLS as it should.")]
+    NoTls,
 }
 
 impl Caller {
@@ -54,8 +69,17 @@ impl Caller {
     /// # Errors
     ///
     /// If TLS cannot be set up.
-    #[expect(clippy::disallowed_methods, reason = "clients are made in this module")]
     pub fn new(allow: Allow) -> reqwest::Result<Self> {
+        Self::trusting(allow, &Roots::default())
+    }
+
+    /// The same, where `roots` are trusted besides those that the machine trusts.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Caller::new`], or if one of the `roots` cannot be used.
+    #[expect(clippy::disallowed_methods, reason = "clients are made in this module")]
+    pub fn trusting(allow: Allow, roots: &Roots) -> reqwest::Result<Self> {
         // Refused if the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let allow = Arc::new(allow);
@@ -66,6 +90,7 @@ impl Caller {
             .no_proxy()
             .referer(false)
             .pool_max_idle_per_host(0)
+            .tls_certs_merge(roots.all())
             .dns_resolver(Arc::new(Checked(Arc::clone(&allow))))
             .user_agent(concat!("junglegrid/", env!("CARGO_PKG_VERSION")))
             .build()?;
@@ -96,12 +121,15 @@ impl Caller {
                 retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
             let mut said = Vec::new();
             if !status.is_success() {
-                while said.len() < READ
-                    && let Ok(Some(chunk)) = response.chunk().await
-                {
-                    let room = READ - said.len();
-                    said.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                }
+                let read = async {
+                    while said.len() < READ
+                        && let Ok(Some(chunk)) = response.chunk().await
+                    {
+                        let room = READ - said.len();
+                        said.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    }
+                };
+                let _ = tokio::time::timeout(READING, read).await;
             }
             Ok(Answer {
                 status: status.as_u16(),
@@ -129,7 +157,19 @@ fn failed(error: &reqwest::Error) -> Failed {
         if let Some(failed) = one.downcast_ref::<Failed>() {
             return *failed;
         }
-        cause = one.source();
+        if let Some(error) = one.downcast_ref::<rustls::Error>() {
+            return tls(error);
+        }
+        // What an I/O error is made of is not its source.
+        let inside = one.downcast_ref::<std::io::Error>();
+        let inside = inside.and_then(std::io::Error::get_ref);
+        if let Some(error) = inside.and_then(|error| error.downcast_ref::<rustls::Error>()) {
+            return tls(error);
+        }
+        cause = match inside {
+            Some(inside) => Some(inside),
+            None => one.source(),
+        };
     }
     if error.is_timeout() {
         Failed::TimedOut
@@ -137,6 +177,21 @@ fn failed(error: &reqwest::Error) -> Failed {
         Failed::NoConnection
     } else {
         Failed::Broken
+    }
+}
+
+fn tls(error: &rustls::Error) -> Failed {
+    use rustls::CertificateError as Certificate;
+    match error {
+        rustls::Error::InvalidCertificate(why) => match why {
+            Certificate::UnknownIssuer => Failed::Untrusted,
+            Certificate::Expired | Certificate::ExpiredContext { .. } => Failed::Expired,
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                Failed::OtherName
+            }
+            _ => Failed::BadCertificate,
+        },
+        _ => Failed::NoTls,
     }
 }
 

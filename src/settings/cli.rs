@@ -269,6 +269,11 @@ pub struct Flags {
     #[arg(long, env = "JUNGLEGRID_CALLBACK_ALLOW", value_name = "HOSTS")]
     callback_allow: Option<String>,
 
+    /// PEM file of authorities that callbacks and `orchestrator` trust besides those that this
+    /// machine trusts. Default none
+    #[arg(long, env = "JUNGLEGRID_CA_CERTIFICATES", value_name = "FILE")]
+    ca_certificates: Option<String>,
+
     /// Mail server: `smtp://…` or `smtps://user:password@host:port`. Default none, mails are files in outbox/
     #[arg(long, env = "JUNGLEGRID_SMTP", value_name = "URL")]
     smtp: Option<String>,

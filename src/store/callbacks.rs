@@ -1,5 +1,8 @@
 //! Callbacks: who is to be told of a job's end, what is waiting to be told, and
 //! every attempt at it. What is secret comes here sealed.
+pub mod again;
+pub mod secrets;
+
 use super::{Conn, Error, corrupt};
 use crate::clock::{from_micros, micros};
 use crate::domain::id::{DraftId, JobId, MessageId, WorkspaceId};
@@ -227,7 +230,8 @@ pub enum Next {
 }
 
 /// Notes an attempt and what follows from it; `false` if another has been noted
-/// under its number. After the last one, nothing secret is left.
+/// under its number. Of what was delivered, nothing secret is left; what was given up
+/// can be sent [`again`], until it is wiped.
 pub async fn record(
     conn: &mut Conn,
     job: JobId,
@@ -240,7 +244,7 @@ pub async fn record(
     };
     let updated = sqlx::query(
         "UPDATE callback_outbox SET state = $1, attempts = $2, next_at = COALESCE($3, next_at),
-             ended_at = $4, body = CASE WHEN $1 = 'waiting' THEN body ELSE '' END
+             ended_at = $4, body = CASE WHEN $1 = 'delivered' THEN '' ELSE body END
          WHERE job = $5 AND state = 'waiting' AND attempts = $6",
     )
     .bind(progress.name())
@@ -267,7 +271,7 @@ pub async fn record(
     .bind(&attempt.answer)
     .execute(&mut *conn)
     .await?;
-    if ended_at.is_some() {
+    if progress == Progress::Delivered {
         sqlx::query("UPDATE callbacks SET url = NULL, token = NULL WHERE job = $1")
             .bind(job.to_string())
             .execute(conn)
@@ -286,11 +290,21 @@ pub struct Shown {
     /// While it waits.
     pub next_at: Option<OffsetDateTime>,
     pub ended_at: Option<OffsetDateTime>,
+    /// Whether all is there that is needed to send it.
+    pub kept: bool,
+}
+
+impl Shown {
+    /// Whether there will be further attempts, or the first.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.progress, None | Some(Progress::Waiting))
+    }
 }
 
 /// The statement behind every look at a job's callback, for the test that looks at its plan.
 pub const FIND: &str = "SELECT callbacks.shown_url, callback_outbox.state, callback_outbox.id,
-         callback_outbox.next_at, callback_outbox.ended_at
+         callback_outbox.next_at, callback_outbox.ended_at, callbacks.url
      FROM callbacks LEFT JOIN callback_outbox ON callback_outbox.job = callbacks.job
      WHERE callbacks.job = $1";
 
@@ -302,12 +316,13 @@ pub async fn find(conn: &mut Conn, job: JobId) -> Result<Option<Shown>, Error> {
         Option<String>,
         Option<i64>,
         Option<i64>,
+        Option<String>,
     );
     let row = sqlx::query_as::<_, Row>(FIND)
         .bind(job.to_string())
         .fetch_optional(conn)
         .await?;
-    let Some((shown_url, state, message, next_at, ended_at)) = row else {
+    let Some((shown_url, state, message, next_at, ended_at, url)) = row else {
         return Ok(None);
     };
     let wrong = |why: &str| corrupt("callback_outbox", &job.to_string(), why);
@@ -326,6 +341,7 @@ pub async fn find(conn: &mut Conn, job: JobId) -> Result<Option<Shown>, Error> {
             .filter(|_| progress == Some(Progress::Waiting))
             .map(from_micros),
         ended_at: ended_at.map(from_micros),
+        kept: url.is_some(),
     }))
 }
 

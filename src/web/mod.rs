@@ -22,6 +22,7 @@ mod signup;
 mod submit;
 pub(crate) mod ui;
 mod viewer;
+mod webhooks;
 
 pub use error::Error;
 
@@ -66,6 +67,7 @@ pub fn router(api: Client, config: Config) -> Router {
         .merge(submit::routes())
         .merge(apps::routes())
         .merge(keys::routes())
+        .merge(webhooks::routes())
         .merge(logs::routes())
         .merge(files::routes())
         .fallback(missing)

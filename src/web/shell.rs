@@ -31,6 +31,7 @@ pub(crate) enum Nav {
     Artifacts,
     Nodes,
     Keys,
+    Webhooks,
     /// Every launch of the installation, for its operators.
     Board,
     /// A page that no link leads to.
@@ -38,7 +39,7 @@ pub(crate) enum Nav {
 }
 
 impl Nav {
-    const LINKS: [(Self, &'static str, &'static str, &'static str); 9] = [
+    const LINKS: [(Self, &'static str, &'static str, &'static str); 10] = [
         (Self::Dashboard, "/portal", "home", "Dashboard"),
         (Self::Jobs, "/portal/jobs", "jobs", "Jobs"),
         (Self::Submit, "/portal/submit", "plus", "Submit job"),
@@ -47,6 +48,7 @@ impl Nav {
         (Self::Artifacts, "/portal/artifacts", "box", "Artifacts"),
         (Self::Nodes, "/portal/nodes", "node", "Nodes"),
         (Self::Keys, "/portal/api-keys", "key", "API keys"),
+        (Self::Webhooks, "/portal/webhooks", "hook", "Callbacks"),
         (
             Self::Board,
             "/portal/operator/launches",
@@ -62,7 +64,7 @@ impl Nav {
             Self::Dashboard | Self::Jobs | Self::Submit | Self::Templates => "",
             Self::Logs | Self::Artifacts => "Output",
             Self::Nodes | Self::Board => "Grid",
-            Self::Keys | Self::None => "Account",
+            Self::Keys | Self::Webhooks | Self::None => "Account",
         }
     }
 

@@ -104,6 +104,11 @@ const EXPECTED: &[(&str, &str)] = &[
     ("GET /v1/app-sessions/{session}/live", "jobs:read"),
     ("GET /v1/jobs/{job}/callback", "jobs:read jobs:write"),
     ("GET /v1/callbacks/secret", "session"),
+    ("POST /v1/callbacks/secret/rotate", "session"),
+    (
+        "POST /v1/jobs/{job}/callback/send",
+        "jobs:submit jobs:write",
+    ),
     // What only people do: entering apps, and making keys.
     ("POST /v1/app-sessions/{session}/open", "session"),
     ("POST /v1/api-keys", "session"),

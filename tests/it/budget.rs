@@ -1,6 +1,7 @@
 //! What a visit weighs on the wire, as a browser asks for it, against the program
 //! itself with realistic content; and what no page may ever hold.
 mod apps;
+mod callbacks;
 mod files;
 mod keys;
 mod polls;

@@ -1,7 +1,11 @@
 //! Whoever submits a job can have a URL told of its end: signed, again and again
 //! until it is taken, and nowhere where it should not be.
+mod again;
+mod ends;
 mod hostile;
 mod kill;
+mod rotation;
+mod tls;
 
 use crate::grid::{DEADLINE, and, eventually, script};
 use crate::harness::{Answer, PASSWORD, TestApi, on_each_database};
@@ -14,7 +18,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, Method, StatusCode};
 use junglegrid::domain::reach::Allow;
 use junglegrid::egress::reach::Caller;
-use junglegrid::orchestrator::workers::callbacks;
+use junglegrid::orchestrator::workers::{callbacks, housekeeping};
 use junglegrid::random::base64;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -22,11 +26,13 @@ use sha2::Sha256;
 use std::sync::{Arc, Mutex};
 use time::Duration;
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 /// Somebody who is told, and answers what a test says.
 #[derive(Debug, Clone)]
 pub(crate) struct Receiver {
     pub(crate) address: String,
+    scheme: &'static str,
     told: Arc<Mutex<Vec<(HeaderMap, String)>>>,
     /// What it answers next; 200 when there is no more.
     answers: Arc<Mutex<Vec<(u16, &'static str)>>>,
@@ -35,20 +41,29 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let receiver = Self {
+        let receiver = Self::at(&listener, "http");
+        let router = receiver.router();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        receiver
+    }
+
+    fn at(listener: &TcpListener, scheme: &'static str) -> Self {
+        Self {
             address: listener.local_addr().unwrap().to_string(),
+            scheme,
             told: Arc::default(),
             answers: Arc::default(),
-        };
-        let router = Router::new()
+        }
+    }
+
+    fn router(&self) -> Router {
+        Router::new()
             .fallback(
                 |it: State<Self>, headers: HeaderMap, body: Bytes| async move {
                     it.answer(headers, &body)
                 },
             )
-            .with_state(receiver.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        receiver
+            .with_state(self.clone())
     }
 
     fn answer(&self, headers: HeaderMap, body: &Bytes) -> Response {
@@ -63,7 +78,7 @@ impl Receiver {
         (status, [("location", "/elsewhere")], text).into_response()
     }
 
-    fn next(&self, answers: &[(u16, &'static str)]) {
+    pub(crate) fn next(&self, answers: &[(u16, &'static str)]) {
         *self.answers.lock().unwrap() = answers.to_vec();
     }
 
@@ -72,20 +87,20 @@ impl Receiver {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/done", self.address)
+        format!("{}://{}/done", self.scheme, self.address)
     }
 }
 
 /// A workspace with a machine that does everything at once.
-struct Desk {
-    api: TestApi,
+pub(crate) struct Desk {
+    pub(crate) api: TestApi,
     machine: Arc<Machine>,
-    token: String,
+    pub(crate) token: String,
     caller: Caller,
 }
 
 impl Desk {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let (api, machine) = Machine::start().await;
         Self::at(api, machine).await
     }
@@ -100,7 +115,7 @@ impl Desk {
         }
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.api.call(Method::POST, path, &self.token, body).await
     }
 
@@ -116,19 +131,19 @@ impl Desk {
         seen.body
     }
 
-    async fn submit(&self, more: Value) -> String {
+    pub(crate) async fn submit(&self, more: Value) -> String {
         let submitted = self.post("/v1/jobs", and(script("true"), more)).await;
         assert_eq!(submitted.status, 202, "{}", submitted.body);
         submitted.text("/job_id")
     }
 
-    async fn tick(&self) -> usize {
+    pub(crate) async fn tick(&self) -> usize {
         callbacks::tick(&self.api.state, &self.caller)
             .await
             .unwrap()
     }
 
-    async fn callback(&self, job: &str) -> Value {
+    pub(crate) async fn callback(&self, job: &str) -> Value {
         self.see(&format!("/v1/jobs/{job}/callback")).await
     }
 
@@ -145,17 +160,24 @@ impl Desk {
 }
 
 /// Standard Webhooks, computed anew.
-pub(crate) fn verify(secret: &str, (headers, body): &(HeaderMap, String)) {
+pub(crate) fn verify(secret: &str, told: &(HeaderMap, String)) {
+    let headers = &told.0;
+    let header = |name: &str| headers[name].to_str().unwrap();
+    let id = header("webhook-id");
+    assert_eq!(header("webhook-signature"), signature(secret, told));
+    assert!(id.starts_with("msg_") && !id.contains('.'), "{id}");
+    assert_eq!(header("content-type"), "application/json");
+}
+
+/// What this secret signs a call with.
+fn signature(secret: &str, (headers, body): &(HeaderMap, String)) -> String {
     let header = |name: &str| headers[name].to_str().unwrap();
     let key = unbase64(secret.strip_prefix("whsec_").unwrap());
     assert_eq!(key.len(), 32);
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
     let (id, at) = (header("webhook-id"), header("webhook-timestamp"));
     mac.update(format!("{id}.{at}.{body}").as_bytes());
-    let signature = format!("v1,{}", base64(&mac.finalize().into_bytes()));
-    assert_eq!(header("webhook-signature"), signature);
-    assert!(id.starts_with("msg_") && !id.contains('.'), "{id}");
-    assert_eq!(header("content-type"), "application/json");
+    format!("v1,{}", base64(&mac.finalize().into_bytes()))
 }
 
 fn unbase64(text: &str) -> Vec<u8> {
@@ -387,16 +409,25 @@ async fn what_is_refused_is_told_again_on_every_database() {
         );
         let titles = desk.titles(&job).await;
         assert_eq!(titles.last().unwrap().0, "Callback given up");
-        let mut conn = desk.api.state.store().read().await.unwrap();
-        let left: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM callbacks WHERE url IS NOT NULL OR token IS NOT NULL",
-        )
-        .fetch_one(&mut *conn)
-        .await
-        .unwrap();
-        assert_eq!(left, 0, "wiped");
+        assert_eq!(secrets(&desk.api).await, 2, "what was given up is kept");
+        desk.api.clock.advance(Duration::days(8));
+        let tasks = TaskTracker::new();
+        housekeeping::tick(&desk.api.state, &tasks).await.unwrap();
+        assert_eq!(secrets(&desk.api).await, 0, "wiped");
     })
     .await;
+}
+
+/// How many callbacks of which something secret is left.
+async fn secrets(api: &TestApi) -> i64 {
+    let mut conn = api.state.store().read().await.unwrap();
+    sqlx::query_scalar(
+        "SELECT COUNT(*) FROM callbacks JOIN callback_outbox ON callback_outbox.job = callbacks.job
+         WHERE url IS NOT NULL OR token IS NOT NULL OR body <> ''",
+    )
+    .fetch_one(&mut *conn)
+    .await
+    .unwrap()
 }
 
 #[tokio::test]

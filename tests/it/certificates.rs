@@ -18,8 +18,24 @@ pub(crate) struct Certificate {
 
 impl Certificate {
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// Of which `change` makes another.
+    pub(crate) fn with(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        Self::make(&NAMES, change)
+    }
+
+    /// For other names.
+    pub(crate) fn of(names: &[&str]) -> Self {
+        Self::make(names, |_| {})
+    }
+
+    fn make(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(NAMES.map(String::from)).unwrap();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
         Self {
             chain: params.self_signed(&key).unwrap().pem(),
             key: key.serialize_pem(),

@@ -35,6 +35,7 @@ mod plans;
 mod portal;
 mod portal_apart;
 mod portal_apps;
+mod portal_callbacks;
 mod portal_files;
 mod portal_job_lists;
 mod portal_jobs;

@@ -106,6 +106,16 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
             "callback_outbox_due ",
         ),
         (
+            "what a workspace signs with",
+            callbacks::secrets::OF,
+            "sqlite_autoindex_callback_secrets_1 ",
+        ),
+        (
+            "callbacks that were given up long ago",
+            callbacks::again::OLD,
+            "callback_outbox_kept ",
+        ),
+        (
             "like jobs of one's own",
             predictions::OWN,
             "predictions_by_likeness ",

@@ -2,36 +2,55 @@
 //!
 //! What is told is written in the transaction of the end itself, and delivered by
 //! [`super::workers::callbacks`], at least once.
+mod again;
 mod news;
 mod read;
+mod secrets;
 
 pub(super) use read::{Callback, DraftToken, read, take_token, wrong};
+pub(super) use secrets::keys;
 
 use super::route::{Call, Cx, on};
 use super::{Error, State, jobs, seal};
+use crate::api::GetCallback;
 use crate::api::callbacks as wire;
-use crate::api::{GetCallback, GetCallbackSecret};
-use crate::domain::id::{JobId, MessageId, WorkspaceId};
+use crate::domain::id::{JobId, MessageId};
 use crate::random;
 use crate::store::callbacks::{self as table, Ordered, Progress};
 use crate::store::jobs::Job;
 use crate::store::{self, Conn};
 use axum::Router;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::ExposeSecret as _;
-use sha2::Sha256;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
+
+/// What was given up can be sent again for so long.
+pub(super) const RESENDABLE: Duration = Duration::days(7);
 
 pub(super) fn routes() -> Router<State> {
-    Router::new().merge(on(get)).merge(on(secret))
+    Router::new()
+        .merge(on(get))
+        .merge(on(again::send))
+        .merge(on(secrets::get))
+        .merge(on(secrets::rotate))
 }
 
 async fn get(cx: Cx, call: Call<GetCallback>) -> Result<wire::Callback, Error> {
     let mut conn = cx.store().read().await?;
     let job = jobs::find(&mut conn, cx.caller.workspace, call.path.0).await?;
-    let found = table::find(&mut conn, job.id).await?;
+    view(&mut conn, job.id, cx.now()).await
+}
+
+/// The callback of a job as it goes over the wire: look for the job first.
+async fn view(conn: &mut Conn, job: JobId, now: OffsetDateTime) -> Result<wire::Callback, Error> {
+    let found = table::find(conn, job).await?;
     let found = found.ok_or_else(|| Error::NotFound("This job has no callback.".into()))?;
-    let attempts = table::attempts(&mut conn, job.id).await?;
+    let attempts = table::attempts(conn, job).await?;
+    let given_up = matches!(found.progress, Some(Progress::Failed | Progress::Gone));
+    let send_again_until = found
+        .ended_at
+        .filter(|_| given_up && found.kept)
+        .map(|at| at + RESENDABLE)
+        .filter(|until| *until > now);
     let state = match found.progress {
         None => wire::State::Armed,
         Some(Progress::Waiting) => wire::State::Waiting,
@@ -40,7 +59,7 @@ async fn get(cx: Cx, call: Call<GetCallback>) -> Result<wire::Callback, Error> {
         Some(Progress::Gone) => wire::State::Gone,
     };
     Ok(wire::Callback {
-        job_id: job.id,
+        job_id: job,
         url: found.shown_url,
         state,
         webhook_id: found.message,
@@ -57,23 +76,8 @@ async fn get(cx: Cx, call: Call<GetCallback>) -> Result<wire::Callback, Error> {
             .collect(),
         next_attempt_at: found.next_at,
         ended_at: found.ended_at,
+        send_again_until,
     })
-}
-
-async fn secret(cx: Cx, _: Call<GetCallbackSecret>) -> Result<wire::Secret, Error> {
-    let key = random::base64(&signing_key(&cx, cx.caller.workspace));
-    Ok(wire::Secret {
-        secret: format!("whsec_{key}"),
-    })
-}
-
-/// What a workspace's callbacks are signed with: derived, so that it is stored nowhere.
-pub(super) fn signing_key(state: &State, workspace: WorkspaceId) -> [u8; 32] {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(&state.0.master_key).expect("HMAC takes keys of any length");
-    mac.update(b"junglegrid callback secret\0");
-    mac.update(workspace.to_string().as_bytes());
-    mac.finalize().into_bytes().into()
 }
 
 /// Where a sealed value belongs, so that no other job's can stand there.

@@ -8,6 +8,7 @@ use crate::api::jobs::Change as Said;
 use crate::api::logs::Item;
 use crate::domain::id::JobId;
 use crate::orchestrator::{Caller, Change, Error, State, route};
+use crate::store::callbacks;
 use crate::store::jobs::{Job, events, logs as lines};
 use axum::extract::{FromRequestParts, Path, State as Extracted};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -86,6 +87,20 @@ impl Follower {
     async fn job_again(&self) -> Result<Job, Error> {
         self.caller.still_here(&self.state).await?;
         self.job().await
+    }
+
+    /// The job, and whether more is said of it after its end. Whoever `tells` nobody of
+    /// it is not asked again.
+    async fn job_and_more(&self, tells: bool) -> Result<(Job, bool), Error> {
+        let mut conn = self.state.store().read().await?;
+        // Asked first: what is settled by now, the job that is read next has an event of.
+        let open = if tells {
+            callbacks::find(&mut conn, self.id).await?
+        } else {
+            None
+        };
+        let job = find(&mut conn, self.caller.workspace, self.id).await?;
+        Ok((job, open.is_some_and(|callback| callback.is_open())))
     }
 
     async fn lines(&self, after: i64) -> Result<Vec<lines::Line>, Error> {
@@ -185,7 +200,8 @@ pub(super) async fn logs(
     Ok(respond(stream, KeepAlive::new().event(beat)))
 }
 
-/// Events and output together, for a page that follows one job.
+/// Events and output together, for a page that follows one job: until its end, and
+/// until its callback has been taken or given up.
 pub(super) async fn job(
     Extracted(state): Extracted<State>,
     caller: Caller,
@@ -194,11 +210,12 @@ pub(super) async fn job(
     let At { id, after } = at?;
     let mut follower = Follower::new(state, caller, id);
     let (mut last_event, mut last_line) = (after.event, after.log);
-    let mut job = follower.job().await?;
+    let (mut job, mut more) = follower.job_and_more(true).await?;
+    let tells = more;
     let stream = async_stream::stream! {
         let mut told = false;
         loop {
-            let ended = job.state.ended();
+            let ended = job.state.ended() && !more;
             // Lines before the end that they belong to.
             loop {
                 let Ok(batch) = follower.lines(last_line).await else { return };
@@ -215,8 +232,9 @@ pub(super) async fn job(
                 yield said(&Said::Job { job: Box::new(shown), events: news });
             }
             if ended || !follower.news().await { return }
-            let Ok(now) = follower.job_again().await else { return };
-            job = now;
+            if follower.caller.still_here(&follower.state).await.is_err() { return }
+            let Ok(now) = follower.job_and_more(tells).await else { return };
+            (job, more) = now;
         }
     };
     Ok(respond(stream, KeepAlive::new()))

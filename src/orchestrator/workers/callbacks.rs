@@ -1,6 +1,8 @@
 //! Delivers callbacks: signed as Standard Webhooks says, again and again for about
 //! a day, and so that nobody waits for another's receiver.
-use super::super::callbacks::{place, signing_key};
+mod signed;
+
+use super::super::callbacks::place;
 use super::super::{Change, Error, State, seal};
 use crate::domain::id::{JobId, WorkspaceId};
 use crate::egress::reach::{Answer, Caller};
@@ -9,9 +11,6 @@ use crate::store::callbacks::{self as table, Attempt, Delivery, Due, Next, Progr
 use crate::store::jobs::events::NewEvent;
 use crate::store::jobs::{self, Job};
 use crate::store::{self, Conn};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::{HeaderMap, HeaderValue};
-use sha2::Sha256;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use time::format_description::well_known::Rfc3339;
@@ -32,7 +31,7 @@ const PAUSES: [Duration; 10] = [
     Duration::hours(10),
 ];
 /// Longer than an attempt takes: if its process dies, the next comes after this.
-const LEASE: Duration = Duration::seconds(20);
+pub(in crate::orchestrator) const LEASE: Duration = Duration::seconds(20);
 /// For what is under way when the process is to stop.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(3);
 /// At once.
@@ -188,15 +187,16 @@ async fn deliver(
     let open = |column: &str, sealed: &str| seal::open(state, &place(column, due.job), sealed);
     let url = open("url", &delivery.url);
     let token = delivery.token.as_deref().map(|token| open("token", token));
+    let keys = signed::keys(state, due.workspace).await?;
     let at = state.now();
     let began = tokio::time::Instant::now();
-    let (outcome, token) = match (url, token.transpose()) {
-        (Ok(url), Ok(token)) => {
-            let headers = headers(state, &due, &delivery, token.as_deref());
+    let (outcome, token) = match (url, token.transpose(), keys) {
+        (Ok(url), Ok(token), Ok(keys)) => {
+            let headers = signed::headers(&keys, at, &delivery, token.as_deref());
             let outcome = caller.post(&url, headers, delivery.body.clone()).await;
             (outcome.map_err(|failed| failed.to_string()), token)
         }
-        (Err(damaged), _) | (_, Err(damaged)) => {
+        (Err(damaged), ..) | (_, Err(damaged), _) | (.., Err(damaged)) => {
             tracing::error!(job = %due.job, %damaged, "a callback cannot be made");
             let why = "What this installation kept of it cannot be read any more.";
             (Err(why.to_owned()), None)
@@ -225,30 +225,6 @@ async fn deliver(
     };
     tracing::debug!(job = %due.job, number, status = attempt.status, "callback tried");
     note(state, due.job, attempt, next).await
-}
-
-fn headers(state: &State, due: &Due, delivery: &Delivery, token: Option<&str>) -> HeaderMap {
-    let id = delivery.id.to_string();
-    let seconds = state.now().unix_timestamp().to_string();
-    let mut mac = Hmac::<Sha256>::new_from_slice(&signing_key(state, due.workspace))
-        .expect("HMAC takes keys of any length");
-    mac.update(format!("{id}.{seconds}.{}", delivery.body).as_bytes());
-    let signature = format!("v1,{}", random::base64(&mac.finalize().into_bytes()));
-    let mut headers = HeaderMap::new();
-    let mut set = |name: &'static str, value: &str, secret: bool| {
-        if let Ok(mut value) = HeaderValue::try_from(value) {
-            value.set_sensitive(secret);
-            headers.insert(name, value);
-        }
-    };
-    set("content-type", "application/json", false);
-    set("webhook-id", &id, false);
-    set("webhook-timestamp", &seconds, false);
-    set("webhook-signature", &signature, false);
-    if let Some(token) = token {
-        set("authorization", &format!("Bearer {token}"), true);
-    }
-    headers
 }
 
 /// What an answer is, if it is not that the callback has been taken.

@@ -1,5 +1,6 @@
 //! Compares the books with the world once in a while, and throws away what
 //! nobody needs any more.
+use super::super::callbacks;
 use super::super::files::collect;
 use super::super::{Error, State};
 use crate::engine::{self, Handle};
@@ -44,6 +45,7 @@ async fn sweep(state: &State) -> Result<(), Error> {
                 estimates::sweep(conn, now - ESTIMATES_KEPT).await?;
                 idempotency::sweep(conn, now - ANSWERS_KEPT).await?;
                 passes::sweep(conn, now).await?;
+                store::callbacks::again::wipe(conn, now - callbacks::RESENDABLE).await?;
                 Ok::<_, store::Error>(())
             })
         })

@@ -1,13 +1,18 @@
 //! Who is told of a job's end, on its page.
-use super::text;
+use super::{text, view};
 use crate::api::callbacks::{Attempt, Callback, State};
 use crate::client::{Client, Error};
 use crate::domain::id::JobId;
 use crate::web::ui::{self, Kind};
+use crate::web::webhooks;
 use http::StatusCode;
 use maud::{Markup, html};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
+/// The element that is redrawn.
+pub(super) const TARGET: &str = "#job-callback";
+/// What is due sooner need not be asked for.
+const SOON: Duration = Duration::seconds(20);
 /// Attempts shown; more are a matter for the API.
 const SHOWN: usize = 11;
 
@@ -33,13 +38,43 @@ pub(super) fn section(callback: &Callback, now: OffsetDateTime) -> Markup {
                 @if let Some(id) = callback.webhook_id {
                     dt.full { "webhook-id" } dd.full.mono { (id) }
                 }
+                dt { "Signed with" } dd { a href=(webhooks::PATH) { "this workspace’s secret" } }
             }
+            (send(callback, now))
             @if callback.attempts.is_empty() {
-                p.mute { @if callback.state == State::Armed { "It is called when the job has ended." } @else { "It has not been called yet." } }
+                p.mute.half { @if callback.state == State::Armed { "It is called when the job has ended." } @else { "It has not been called yet." } }
             } @else {
                 ol.tl { @for attempt in callback.attempts.iter().rev().take(SHOWN) { (row(attempt)) } }
             }
         }
+    }
+}
+
+/// Offers to make the next attempt now.
+fn send(callback: &Callback, now: OffsetDateTime) -> Markup {
+    let later = callback.next_attempt_at.filter(|at| *at > now + SOON);
+    let action = format!("{}/callback/send", view::path(callback.job_id));
+    html! {
+        @if let Some(until) = callback.send_again_until {
+            form.half method="post" action=(action) {
+                button.btn { (ui::icon("swap")) "Send again" }
+                p.small.mute.half { "Possible until " (ui::exact(until)) ", with the same webhook-id." }
+            }
+        } @else if later.is_some() {
+            form.half method="post" action=(action) { button.btn { (ui::icon("bolt")) "Send now" } }
+        }
+    }
+}
+
+/// What is read out when a callback is through.
+pub(super) fn spoken(before: Option<State>, callback: Option<&Callback>) -> Option<&'static str> {
+    let state = callback?.state;
+    match state {
+        _ if before == Some(state) => None,
+        State::Armed | State::Waiting => None,
+        State::Delivered => Some("The callback was delivered."),
+        State::Failed => Some("The callback was given up."),
+        State::Gone => Some("The receiver does not want the callback."),
     }
 }
 

@@ -2,6 +2,7 @@
 use super::feed::{self, Feed};
 use super::{callback, output, plain, view};
 use crate::api::artifacts::OfJob;
+use crate::api::callbacks::Callback;
 use crate::api::jobs::{Cancellation, EventFilter, Job};
 use crate::api::logs::{Filter, Page};
 use crate::domain::id::JobId;
@@ -12,12 +13,13 @@ use crate::web::shell::{self, Nav};
 use crate::web::viewer::Viewer;
 use crate::web::{Error, Portal, files};
 use axum::Json;
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 use maud::{Markup, html};
 use time::OffsetDateTime;
+use tower_cookies::Cookies;
 
 /// The job of the address. What cannot be an id is as missing as one that was
 /// never given.
@@ -49,7 +51,6 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
     let events = viewer.api.events(id, &EventFilter::default()).await?;
     let logs = viewer.api.logs(id, &tail).await?;
     let told = callback::find(&viewer.api, id).await?;
-    let told = told.map(|told| callback::section(&told, events.generated_at));
     let seen = Mark {
         event: events.items.last().map_or(0, |event| event.sequence),
         log: logs.items.last().map_or(0, |item| item.entry_id),
@@ -58,7 +59,7 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
     let main = page(
         (&job, left.as_ref()),
         view::timeline(&job, &events.items),
-        told,
+        told.as_ref(),
         &logs,
         seen,
         events.generated_at,
@@ -70,24 +71,37 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
 fn page(
     (job, left): (&Job, Option<&OfJob>),
     timeline: Markup,
-    told: Option<Markup>,
+    told: Option<&Callback>,
     logs: &Page,
     seen: Mark,
     now: OffsetDateTime,
 ) -> Markup {
     let active = !job.status.ended();
+    let followed = active || told.is_some_and(Callback::is_open);
     let [head, state, cost, facts, artifacts] =
         view::regions(job, left, now).map(|(_, markup)| markup);
     html! {
-        @if active { noscript { meta http-equiv="refresh" content="3"; } }
+        @if followed { noscript { meta http-equiv="refresh" content=(pause(job, told, now)); } }
         (head)
         p.vh #say role="status" aria-live="polite" {}
         div.cols {
             div.stack { (state) (output::terminal(job, &logs.items)) (artifacts) (timeline) }
-            div.stack { (cost) (facts) (files::of_job::inputs(job)) @if let Some(told) = told { (told) } }
-            @if active { (live::connection(feed::ID, &format!("{}/live", view::path(job.id)), seen)) }
+            div.stack { (cost) (facts) (files::of_job::inputs(job)) @if let Some(told) = told { (callback::section(told, now)) } }
+            @if followed { (live::connection(feed::ID, &format!("{}/live", view::path(job.id)), seen)) }
         }
         @if active { (view::cancel_dialog(job)) }
+    }
+}
+
+/// Seconds after which the page is asked for again where no script does that. Until the
+/// next attempt at a callback, nothing happens to a job that has ended.
+fn pause(job: &Job, told: Option<&Callback>, now: OffsetDateTime) -> i64 {
+    let next = told.and_then(|told| told.next_attempt_at);
+    let rest = next.map_or(0, |at| (at - now).whole_seconds() + 1);
+    if job.status.ended() {
+        rest.clamp(3, 60)
+    } else {
+        3
     }
 }
 
@@ -126,6 +140,23 @@ pub(super) async fn cancel(
     match viewer.api.cancel(id, &body).await {
         Ok(_) => {}
         // It has ended by itself; its page says how.
+        Err(error) if error.status() == Some(StatusCode::CONFLICT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(hx::redirect(wants, &view::path(id)))
+}
+
+/// Has the next attempt at the callback made now.
+pub(super) async fn send_callback(
+    wants: Wants,
+    viewer: Viewer,
+    Which(id): Which,
+    State(portal): State<Portal>,
+    cookies: Cookies,
+) -> Result<Response, Error> {
+    match viewer.api.send_callback(id).await {
+        Ok(_) => portal.config.say(&cookies, "The callback is being made."),
+        // It has been delivered by itself, or is not kept any more; the page says how it is.
         Err(error) if error.status() == Some(StatusCode::CONFLICT) => {}
         Err(error) => return Err(error.into()),
     }

@@ -1,6 +1,7 @@
 //! What an open job page is told, message by message.
-use super::{output, view};
+use super::{callback, output, view};
 use crate::api::artifacts::OfJob;
+use crate::api::callbacks::Callback;
 use crate::api::jobs::{Change, Event, EventFilter, Job};
 use crate::api::logs::Item;
 use crate::client::{Client, Error};
@@ -25,6 +26,8 @@ pub(super) struct Feed {
     job: Job,
     /// What it has left, once it has ended.
     left: Option<OfJob>,
+    /// Who is told of its end; most jobs tell nobody.
+    told: Option<Callback>,
     events: Vec<Event>,
     seen: Mark,
     /// The orchestrator's time when this was made, and ours.
@@ -39,8 +42,10 @@ impl Feed {
         let job = api.job(id).await?;
         let events = api.events(id, &EventFilter::default()).await?;
         let left = view::left(api, &job).await;
+        let told = callback::find(api, id).await?;
         let mut feed = Self::new(job, events.items, events.generated_at, seen);
         feed.left = left;
+        feed.told = told;
         Ok(feed)
     }
 
@@ -48,6 +53,7 @@ impl Feed {
         Self {
             job,
             left: None,
+            told: None,
             events,
             seen,
             began: (now, Instant::now()),
@@ -74,14 +80,23 @@ impl Feed {
             (self.regions())
             (live::redraw("#job-events", timeline))
             @if let Some(silence) = silence { (live::redraw("#log-silence", silence)) }
+            (self.printed_all())
             @if let Some(spoken) = spoken { (spoken) }
         };
         (self.seen, markup)
     }
 
     /// What is different now, if anything is.
-    pub(super) fn moved(&mut self, job: Job, events: Vec<Event>) -> Option<(Mark, Markup)> {
+    pub(super) fn moved(
+        &mut self,
+        job: Job,
+        events: Vec<Event>,
+        told: Option<Callback>,
+    ) -> Option<(Mark, Markup)> {
         let was = (self.job.status, self.job.phase);
+        let before = self.told.as_ref().map(|told| told.state);
+        self.told = told.or(self.told.take());
+        let through = callback::spoken(before, self.told.as_ref());
         let spawned = self.job.startup_diagnostics.command_spawned;
         let waited = view::waits(&self.job);
         self.job = job;
@@ -93,9 +108,34 @@ impl Feed {
             (self.regions())
             (rows)
             @if quiet { (live::redraw("#log-silence", output::silence(&self.job))) }
-            @if says { (self.say()) }
+            @if says { (self.printed_all()) (self.say()) }
+            @if let Some(through) = through { (spoken(through)) }
         };
         (!markup.0.is_empty()).then_some((self.seen, markup))
+    }
+
+    /// What only passing time makes different.
+    fn passed(&mut self) -> Option<(Mark, Markup)> {
+        let regions = self.regions();
+        (!regions.0.is_empty()).then_some((self.seen, regions))
+    }
+
+    /// How the callback stands now, if the job has one and that can be had.
+    async fn told_now(&self, api: &Client) -> Option<Callback> {
+        self.told.as_ref()?;
+        callback::find(api, self.job.id).await.ok().flatten()
+    }
+
+    /// Whether nothing more will be said of the job.
+    fn is_over(&self) -> bool {
+        let open = self.told.as_ref().is_some_and(Callback::is_open);
+        self.job.status.ended() && !open
+    }
+
+    /// The output of a job that has ended is not live, though its callback may be.
+    fn printed_all(&self) -> Markup {
+        let ended = self.job.status.ended() && !self.is_over();
+        html! { @if ended { (live::partial("#log-live", "delete", html! {})) } }
     }
 
     /// Lines that the page does not have yet.
@@ -107,16 +147,15 @@ impl Feed {
         Some((self.seen, markup))
     }
 
-    /// Says goodbye if the job has ended; else the browser comes back.
+    /// Says goodbye if nothing more will happen; else the browser comes back.
     pub(super) fn over(&self) -> Option<(Mark, Markup)> {
-        let ended = self.job.status.ended();
         let silence = (self.seen.log == 0).then(|| output::silence(&self.job));
         let goodbye = html! {
             (live::partial("#log-live", "delete", html! {}))
             @if let Some(silence) = silence { (live::redraw("#log-silence", silence)) }
             (live::disconnection(ID))
         };
-        ended.then_some((self.seen, goodbye))
+        self.is_over().then_some((self.seen, goodbye))
     }
 
     fn newest_event(&self) -> i64 {
@@ -124,13 +163,15 @@ impl Feed {
     }
 
     fn say(&self) -> Markup {
-        live::partial("#say", "textContent", html! { (view::spoken(&self.job)) })
+        spoken(&view::spoken(&self.job))
     }
 
     /// The regions that look different from what was sent last.
     fn regions(&mut self) -> Markup {
         let now = self.now();
         let mut changed = Vec::from(view::regions(&self.job, self.left.as_ref(), now));
+        let told = self.told.as_ref();
+        changed.extend(told.map(|told| (callback::TARGET, callback::section(told, now))));
         changed.retain(|(target, markup)| {
             let before = self.drawn.insert(target, markup.0.clone());
             before.as_ref() != Some(&markup.0)
@@ -167,6 +208,11 @@ impl Feed {
     }
 }
 
+/// Has it read out.
+fn spoken(what: &str) -> Markup {
+    live::partial("#say", "textContent", html! { (what) })
+}
+
 /// Follows `changes` until they end.
 pub(super) fn messages(
     api: Client,
@@ -185,18 +231,22 @@ pub(super) fn messages(
                         if feed.left.is_none() {
                             feed.left = view::left(&api, &job).await;
                         }
-                        feed.moved(*job, events)
+                        let told = feed.told_now(&api).await;
+                        feed.moved(*job, events, told)
                     }
                     Some(Ok(Change::Logs { items })) => feed.printed(&items),
                     // The browser comes back and goes on where it was.
                     Some(Err(_)) => return,
                     None => break,
                 },
-                _ = tick.tick() => match api.job(feed.job.id).await {
-                    Ok(job) => feed.moved(job, Vec::new()),
+                // Its callback may take a day, and says so by itself.
+                _ = tick.tick() => if feed.job.status.ended() {
+                    feed.passed()
+                } else { match api.job(feed.job.id).await {
+                    Ok(job) => feed.moved(job, Vec::new(), None),
                     // Signed out, or the orchestrator is gone.
                     Err(_) => return,
-                },
+                } },
             };
             if let Some(message) = message {
                 yield message;

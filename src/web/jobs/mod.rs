@@ -31,6 +31,10 @@ pub(super) fn routes() -> Router<Portal> {
             "/portal/jobs/{job}/cancel",
             get(detail::ask_cancel).post(detail::cancel),
         )
+        .route(
+            "/portal/jobs/{job}/callback/send",
+            post(detail::send_callback),
+        )
         .route("/portal/jobs/{job}/rerun", post(again::rerun))
         .route("/portal/jobs/{job}/clone", post(again::clone))
         .route("/portal/jobs/{job}/as/{form}", get(again::written))

@@ -8,6 +8,8 @@ mod once;
 mod page;
 mod words;
 
+pub(super) use once::Forms;
+
 use super::{Error, Portal};
 use crate::domain::id::ApiKeyId;
 use axum::Router;

@@ -10,7 +10,7 @@ use tower_cookies::Cookies;
 const NONCE: usize = 32;
 
 /// Under what the forms of this browser are named.
-pub(super) struct Forms(Hmac<Sha256>);
+pub(in crate::web) struct Forms(Hmac<Sha256>);
 
 impl FromRequestParts<Portal> for Forms {
     type Rejection = Error;
@@ -27,14 +27,14 @@ impl FromRequestParts<Portal> for Forms {
 
 impl Forms {
     /// A name for the next form.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::web) fn name(&self) -> String {
         let nonce = &crate::random::token("")[..NONCE];
         let mac = self.0.clone().chain_update(nonce).finalize();
         format!("{nonce}{}", crate::random::hex(&mac.into_bytes()))
     }
 
     /// Whether this name was given to a form of this session.
-    pub(super) fn named(&self, name: &str) -> bool {
+    pub(in crate::web) fn named(&self, name: &str) -> bool {
         let Some((nonce, mac)) = name.split_at_checked(NONCE) else {
             return false;
         };
