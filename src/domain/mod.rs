@@ -3,6 +3,7 @@ pub mod account;
 pub mod api_key;
 pub mod app;
 pub mod calibration;
+pub mod choice;
 pub mod estimate;
 pub mod file;
 pub mod gpu;

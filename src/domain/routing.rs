@@ -1,6 +1,7 @@
 //! Where a job can run: what is on offer, what each job insists on, what gives
 //! way. The scheduler places jobs with the same [`place`] that the estimate uses,
 //! so that the two cannot disagree.
+use super::choice::{choose, region_distance};
 use super::estimate::said;
 use super::gpu::{self, Catalogue, same_family};
 use super::history::History;
@@ -19,15 +20,36 @@ pub struct Offer {
     pub gpu_class: Option<String>,
     pub vram_gb: f64,
     pub gpus: u32,
+    /// Those that no job has.
+    pub gpus_free: u32,
+    /// How fast a GPU reads its memory, if that is known.
+    pub speed: Option<u32>,
     pub region: Option<String>,
     /// Per hour of execution.
     pub rate: Usd,
     pub cpus: u32,
     pub memory_gb: f64,
+    /// Gigabytes, if that can be known.
+    pub disk: Option<Disk>,
     /// Jobs that can run at once.
     pub slots: u32,
     pub free: u32,
     pub images: Images,
+}
+
+/// Where jobs work: gigabytes in all, and free now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Disk {
+    pub all: f64,
+    pub free: f64,
+}
+
+impl Offer {
+    /// Whether this machine alone has a slot and the GPUs that the job takes.
+    #[must_use]
+    pub fn has_room_for(&self, spec: &JobSpec) -> bool {
+        self.free > 0 && self.gpus_free >= spec.resources.gpus()
+    }
 }
 
 /// What becomes of a job's image.
@@ -105,12 +127,14 @@ impl Check {
     }
 }
 
-/// A preference that nothing live matches.
+/// Something that was asked for and is not had: what is had instead, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Relaxed {
+    /// As a job names it, such as `region_preference`.
     pub field: String,
     pub asked: String,
     pub got: String,
+    /// A sentence for people.
     pub reason: String,
 }
 
@@ -118,6 +142,8 @@ pub struct Relaxed {
 pub struct Placement {
     pub offer: Offer,
     pub relaxed: Vec<Relaxed>,
+    /// Why this machine, in a sentence.
+    pub reason: String,
     /// Offers that satisfy everything hard.
     pub candidates: u32,
     /// What the cheapest and the dearest of those cost per hour.
@@ -190,17 +216,63 @@ pub fn screen(spec: &JobSpec, snapshot: &Snapshot) -> Vec<Check> {
     if checks.iter().any(Check::is_blocked) {
         return checks;
     }
-    if let Some(mut blocked) = impossible(spec, offers) {
-        if blocked.code == "GPU_UNAVAILABLE"
-            && let Some(hint) = gpu::suggestion(spec, &snapshot.catalogue)
-        {
-            blocked.message = format!("{} {hint}", blocked.message);
+    match impossible(spec, offers) {
+        Some(blocked) => checks.push(explained(blocked, spec, &snapshot.catalogue)),
+        None => {
+            checks.extend(tight(spec, snapshot));
+            checks.extend(full_disk(spec, offers));
         }
-        checks.push(blocked);
-    } else if let Some(tight) = tight(spec, snapshot) {
-        checks.push(tight);
     }
+    checks.extend(unknown_avoided(spec, &snapshot.catalogue));
     checks
+}
+
+/// What the market has for want of a GPU here.
+fn explained(mut blocked: Check, spec: &JobSpec, catalogue: &Catalogue) -> Check {
+    if blocked.code != "GPU_UNAVAILABLE" {
+        return blocked;
+    }
+    if let Some(kind) = spec.resources.gpu_type.as_ref()
+        && !catalogue.gpu.is_empty()
+        && !catalogue.knows(kind)
+    {
+        blocked.message = format!(
+            "{} The GPU catalogue of {} does not know {kind} either.",
+            blocked.message, catalogue.dated
+        );
+    } else if let Some(hint) = gpu::suggestion(spec, catalogue) {
+        blocked.message = format!("{} {hint}", blocked.message);
+    }
+    blocked
+}
+
+/// A name that nobody knows keeps nothing away.
+fn unknown_avoided(spec: &JobSpec, catalogue: &Catalogue) -> Option<Check> {
+    if catalogue.gpu.is_empty() {
+        return None;
+    }
+    let mut avoided = spec.routing.avoid_gpu_families.iter();
+    let unknown = avoided.find(|name| !catalogue.knows(name))?;
+    Some(Check::warning(
+        "AVOIDED_GPU_UNKNOWN",
+        "avoid_gpu_families",
+        format!("No GPU family is known by the name {unknown}, so avoiding it changes nothing."),
+    ))
+}
+
+/// A disk that is large enough, but not free enough now.
+fn full_disk(spec: &JobSpec, offers: &[Offer]) -> Option<Check> {
+    let wanted = spec.resources.disk_gb?;
+    let fit = offers.iter().filter(|offer| fits_all(spec, offer));
+    let mut free = Vec::new();
+    for offer in fit {
+        free.push(offer.disk?.free);
+    }
+    let most = free.into_iter().reduce(f64::max)?;
+    (most < wanted).then(|| {
+        let message = format!("{wanted} GB of disk were asked for, and {most:.1} GB are free now.");
+        Check::warning("DISK_TIGHT", "disk_gb", message)
+    })
 }
 
 /// That the model probably does not fit the memory of any GPU that would do.
@@ -241,14 +313,56 @@ fn impossible(spec: &JobSpec, offers: &[Offer]) -> Option<Check> {
 type Fits = fn(&JobSpec, &Offer) -> bool;
 type Explains = fn(&JobSpec, &[&Offer]) -> Check;
 
-fn hard_requirements() -> [(Fits, Explains); 6] {
+fn hard_requirements() -> [(Fits, Explains); 10] {
     [
-        (fits_gpu, |_, _| {
+        (has_gpu, |_, _| {
             Check::blocked(
                 "GPU_UNAVAILABLE",
                 "gpu_required",
-                "No machine of this grid has a GPU like that.".into(),
+                "No machine of this grid has a GPU.".into(),
                 "Drop the GPU requirement, or ask the operator for a machine with one.",
+            )
+        }),
+        (fits_gpu_type, |spec, left| {
+            let asked = spec.resources.gpu_type.as_deref().unwrap_or_default();
+            let mut has: Vec<&str> = left
+                .iter()
+                .filter_map(|o| o.gpu_family.as_deref())
+                .collect();
+            has.sort_unstable();
+            has.dedup();
+            Check::blocked(
+                "GPU_UNAVAILABLE",
+                "gpu_type",
+                format!(
+                    "No machine of this grid has a {asked}; there is {}.",
+                    has.join(", ")
+                ),
+                "Ask for another type, or for none.",
+            )
+        }),
+        (fits_vram, |spec, left| {
+            let largest = left.iter().map(|o| o.vram_gb).fold(0.0, f64::max);
+            Check::blocked(
+                "GPU_UNAVAILABLE",
+                "min_vram_gb",
+                format!(
+                    "{} GB of memory per GPU were asked for, and the largest here has {largest:.0} GB.",
+                    spec.resources.min_vram_gb.unwrap_or_default()
+                ),
+                "Ask for less memory, or the operator for a larger GPU.",
+            )
+        }),
+        (fits_gpu_count, |spec, left| {
+            let most = left.iter().map(|o| o.gpus).max().unwrap_or(0);
+            Check::blocked(
+                "GPU_UNAVAILABLE",
+                "gpu_count",
+                format!(
+                    "{} GPUs on one machine were asked for, and no machine here has more than {most} like that.",
+                    spec.resources.gpus()
+                ),
+                "Ask for fewer: a job runs on one machine.",
             )
         }),
         (fits_machine, |spec, left| {
@@ -264,6 +378,19 @@ fn hard_requirements() -> [(Fits, Explains); 6] {
                 field,
                 format!(
                     "The largest machine here has {cpus} CPU cores and {memory:.0} GB of memory."
+                ),
+                "Ask for less.",
+            )
+        }),
+        (fits_disk, |spec, left| {
+            let largest = left.iter().filter_map(|o| o.disk).map(|disk| disk.all);
+            Check::blocked(
+                "DISK_TOO_SMALL",
+                "disk_gb",
+                format!(
+                    "{} GB of disk were asked for, and the largest here has {:.0} GB.",
+                    spec.resources.disk_gb.unwrap_or_default(),
+                    largest.fold(0.0, f64::max)
                 ),
                 "Ask for less.",
             )
@@ -313,19 +440,29 @@ fn hard_requirements() -> [(Fits, Explains); 6] {
     ]
 }
 
-fn fits_gpu(spec: &JobSpec, offer: &Offer) -> bool {
-    let wanted = &spec.resources;
-    if !wanted.needs_gpu() {
-        return true;
-    }
-    offer.gpus >= wanted.gpu_count.unwrap_or(1).max(1)
-        && offer.vram_gb >= wanted.min_vram_gb.unwrap_or(0.0)
-        && wanted.gpu_type.as_ref().is_none_or(|kind| {
-            offer
-                .gpu_family
-                .as_ref()
-                .is_some_and(|f| same_family(kind, f))
-        })
+fn has_gpu(spec: &JobSpec, offer: &Offer) -> bool {
+    !spec.resources.needs_gpu() || offer.gpus > 0
+}
+
+fn fits_gpu_type(spec: &JobSpec, offer: &Offer) -> bool {
+    let has = offer.gpu_family.as_ref();
+    spec.resources
+        .gpu_type
+        .as_ref()
+        .is_none_or(|kind| has.is_some_and(|family| same_family(kind, family)))
+}
+
+fn fits_vram(spec: &JobSpec, offer: &Offer) -> bool {
+    offer.vram_gb >= spec.resources.min_vram_gb.unwrap_or(0.0)
+}
+
+fn fits_gpu_count(spec: &JobSpec, offer: &Offer) -> bool {
+    offer.gpus >= spec.resources.gpus()
+}
+
+fn fits_disk(spec: &JobSpec, offer: &Offer) -> bool {
+    let wanted = spec.resources.disk_gb.unwrap_or(0.0);
+    offer.disk.is_none_or(|disk| wanted <= disk.all)
 }
 
 fn fits_machine(spec: &JobSpec, offer: &Offer) -> bool {
@@ -334,19 +471,7 @@ fn fits_machine(spec: &JobSpec, offer: &Offer) -> bool {
 }
 
 fn fits_region(spec: &JobSpec, offer: &Offer) -> bool {
-    spec.routing.region_mode == RegionMode::Prefer || in_region(spec, offer)
-}
-
-fn in_region(spec: &JobSpec, offer: &Offer) -> bool {
-    spec.routing
-        .region_preference
-        .as_ref()
-        .is_none_or(|wanted| {
-            offer
-                .region
-                .as_ref()
-                .is_some_and(|region| region.eq_ignore_ascii_case(wanted))
-        })
+    spec.routing.region_mode == RegionMode::Prefer || region_distance(spec, offer) == 0
 }
 
 fn fits_avoid_list(spec: &JobSpec, offer: &Offer) -> bool {
@@ -360,11 +485,10 @@ fn fits_avoid_list(spec: &JobSpec, offer: &Offer) -> bool {
 }
 
 fn fits_class(spec: &JobSpec, offer: &Offer) -> bool {
-    match (&spec.routing.gpu_class, &offer.gpu_class) {
-        (Some(wanted), Some(has)) => wanted.eq_ignore_ascii_case(has),
-        (Some(_), None) => !spec.resources.needs_gpu(),
-        (None, _) => true,
-    }
+    let wanted = spec.routing.gpu_class.as_ref();
+    let has = offer.gpu_class.as_ref();
+    !spec.resources.needs_gpu()
+        || wanted.is_none_or(|wanted| has.is_some_and(|has| has.eq_ignore_ascii_case(wanted)))
 }
 
 fn fits_ceiling(spec: &JobSpec, offer: &Offer) -> bool {
@@ -373,76 +497,17 @@ fn fits_ceiling(spec: &JobSpec, offer: &Offer) -> bool {
         .is_none_or(|ceiling| offer.rate <= ceiling)
 }
 
-/// Where the job would go: among the offers that satisfy everything hard, one
-/// with a free slot first, then the one that gives up the fewest preferences,
-/// then the cheapest. `None` if there is none.
+/// Where the job would go. `None` if it can never run on these machines.
 #[must_use]
 pub fn place(spec: &JobSpec, snapshot: &Snapshot) -> Option<Placement> {
     if screen(spec, snapshot).iter().any(Check::is_blocked) {
         return None;
     }
-    choose(spec, &snapshot.offers)
+    choose(spec, &snapshot.offers, &snapshot.catalogue)
 }
 
-fn fits_all(spec: &JobSpec, offer: &Offer) -> bool {
+pub(super) fn fits_all(spec: &JobSpec, offer: &Offer) -> bool {
     hard_requirements()
         .iter()
         .all(|(hard, _)| hard(spec, offer))
-}
-
-/// The same for a job that has passed [`screen`].
-#[must_use]
-pub fn choose(spec: &JobSpec, offers: &[Offer]) -> Option<Placement> {
-    let candidates: Vec<&Offer> = offers.iter().filter(|o| fits_all(spec, o)).collect();
-    let best = candidates.iter().min_by_key(|offer| {
-        (
-            offer.free == 0,
-            relaxations(spec, offer).len(),
-            offer.rate,
-            offer.node.clone(),
-        )
-    })?;
-    let rates = candidates.iter().map(|offer| offer.rate);
-    Some(Placement {
-        offer: (*best).clone(),
-        relaxed: relaxations(spec, best),
-        candidates: u32::try_from(candidates.len()).unwrap_or(u32::MAX),
-        rates: (
-            rates.clone().min().unwrap_or_default(),
-            rates.max().unwrap_or_default(),
-        ),
-        free_now: best.free > 0,
-    })
-}
-
-/// The soft preferences that `offer` does not meet.
-fn relaxations(spec: &JobSpec, offer: &Offer) -> Vec<Relaxed> {
-    let mut relaxed = Vec::new();
-    if let Some(wanted) = &spec.routing.preferred_gpu_family
-        && !offer
-            .gpu_family
-            .as_ref()
-            .is_some_and(|family| same_family(wanted, family))
-    {
-        relaxed.push(Relaxed {
-            field: "preferred_gpu_family".into(),
-            asked: wanted.clone(),
-            got: offer.gpu_family.clone().unwrap_or_else(|| "no GPU".into()),
-            reason: format!("No machine of this grid that fits offers {wanted}."),
-        });
-    }
-    if let Some(wanted) = &spec.routing.region_preference
-        && !in_region(spec, offer)
-    {
-        relaxed.push(Relaxed {
-            field: "region_preference".into(),
-            asked: wanted.clone(),
-            got: offer
-                .region
-                .clone()
-                .unwrap_or_else(|| "this machine".into()),
-            reason: format!("No machine that fits is in {wanted}."),
-        });
-    }
-    relaxed
 }
