@@ -277,7 +277,7 @@ impl Choice<'_> {
         } else if self.best.region.is_none() {
             reason = format!("{reason} {} does not say where it is.", self.best.node);
         }
-        let got = self.best.region.as_deref().unwrap_or("not known");
+        let got = self.best.region.as_deref().unwrap_or("this grid");
         Some(row("region_preference", asked, got, reason))
     }
 
@@ -508,7 +508,7 @@ mod tests {
         assert_eq!(chosen(&wants, &offers[..2]), ("far".into(), row("us-east")));
         assert_eq!(
             chosen(&wants, &offers[..1]),
-            ("nowhere".into(), row("not known"))
+            ("nowhere".into(), row("this grid"))
         );
         let continent = gpu_job(|job| job.routing.region_preference = Some("eu".into()));
         assert_eq!(chosen(&continent, &offers[..3]), ("near".into(), vec![]));

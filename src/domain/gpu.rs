@@ -244,7 +244,7 @@ pub fn suggestion(spec: &JobSpec, catalogue: &Catalogue) -> Option<String> {
         .min_by(|(a, _), (b, _)| a.total_cmp(b))?;
     let dated = found.dated.as_ref().unwrap_or(&catalogue.dated);
     Some(format!(
-        "A {} with {} GB would do; elsewhere it costs about ${usd:.2} an hour ({dated}).",
+        "Elsewhere {} with {} GB costs about ${usd:.2} an hour ({dated}).",
         found.name,
         largest(found)
     ))

@@ -362,7 +362,7 @@ fn affordable(draft: DraftId, told: &Told, available: Option<Usd>) -> Markup {
     html! {
         div.note.is-bad {
             (ui::icon("wallet"))
-            p.strong { "Your balance of " (available) " does not cover the " (told.hold) " to set aside" }
+            p.strong { "Your balance of " (ui::balance(available)) " does not cover the " (told.hold) " to set aside" }
             (what_fits(draft, available, told.rate))
         }
     }

@@ -199,6 +199,7 @@ fn resources(typed: &Typed) -> Markup {
             div.grid {
                 (typed.field("gpu_count").input())
                 (typed.field("min_vram_gb").input())
+                (typed.field("gpu_type").hint("Such as L40S. No other will do.").input())
             }
         }
     }
@@ -235,6 +236,7 @@ fn routing(typed: &Typed, known: &Catalogue) -> Markup {
                     (typed.field("region_preference").hint("Such as af-south.").input())
                 }
                 (typed.choice("region_mode", &[("prefer", "Use another"), ("strict", "Wait for it")]))
+                (typed.choice("gpu_class", &[("", "Any"), ("consumer", "Consumer"), ("datacenter", "Datacenter")]))
                 (typed.choice("latency_priority", levels))
                 (typed.choice("cost_priority", levels))
                 p.small.mute {
