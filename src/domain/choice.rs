@@ -3,7 +3,8 @@
 use super::gpu::{Catalogue, same_family};
 use super::likeness::VRAM_TIERS;
 use super::money::Usd;
-use super::routing::{Offer, Placement, Relaxed, fits_all};
+use super::requirements::fits_all;
+use super::routing::{Offer, Placement, Relaxed};
 use super::spec::{JobSpec, Level, OptimizeFor};
 use std::cmp::Reverse;
 

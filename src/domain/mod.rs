@@ -16,6 +16,7 @@ pub mod logs;
 pub mod money;
 pub mod peer;
 pub mod reach;
+mod requirements;
 pub mod routing;
 pub mod secret;
 pub mod sniff;

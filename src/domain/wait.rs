@@ -3,7 +3,8 @@
 use super::choice::{choose, row, wants_an_early_start};
 use super::estimate::{Confidence, Range, said, step_down, step_up};
 use super::history::bulk;
-use super::routing::{Check, Images, Offer, Placement, Relaxed, Snapshot, fits_all, screen};
+use super::requirements::fits_all;
+use super::routing::{Check, Images, Offer, Placement, Relaxed, Snapshot, screen};
 use super::spec::JobSpec;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
