@@ -115,7 +115,10 @@ pub fn start(spec: &JobSpec, snapshot: &Snapshot) -> Start {
         low: step_down(wait.low),
         high: step_up(wait.high),
     };
-    placement.relaxed.extend(late(spec, wait));
+    // In the order in which wishes give way.
+    if let Some(late) = late(spec, wait) {
+        placement.relaxed.insert(0, late);
+    }
     Start {
         words: with_image(words, &placement.offer),
         placement: Some(placement),
@@ -128,7 +131,10 @@ pub fn start(spec: &JobSpec, snapshot: &Snapshot) -> Start {
 /// That an early start was asked for and cannot be had.
 fn late(spec: &JobSpec, wait: Range) -> Option<Relaxed> {
     let (field, asked) = wants_an_early_start(spec)?;
-    let got = format!("a wait of {} to {}", said(wait.low), said(wait.high));
+    let got = match wait.low {
+        ..=0 => format!("a wait of up to {}", said(wait.high)),
+        low => format!("a wait of {} to {}", said(low), said(wait.high)),
+    };
     let reason = "Every machine that fits is taken or spoken for, and jobs keep their turn.";
     Some(row(field, asked, &got, reason.to_owned()))
 }
