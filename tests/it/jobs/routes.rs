@@ -26,7 +26,7 @@ async fn place(api: &TestApi, machine: &Machine, token: &str, more: Value) -> Op
     let job = and(script("true"), more);
     let job = api.call(Method::POST, "/v1/jobs", token, job).await;
     assert_eq!(job.status, 202, "{}", job.body);
-    let id = job.text("/job_id").to_owned();
+    let id = job.text("/job_id");
     machine.set(&id, Machine::running());
     scheduler::tick(&api.state, &TaskTracker::new())
         .await
@@ -278,7 +278,7 @@ async fn a_job_keeps_the_rows_that_were_acknowledged() {
     let job = api
         .call(Method::POST, &format!("{path}/submit"), &ada, json!({}))
         .await;
-    let id = job.text("/job_id").to_owned();
+    let id = job.text("/job_id");
     let job = api.get(&format!("/v1/jobs/{id}"), &ada).await.body;
     assert_eq!(job["constraints_relaxed"], *row);
 }
