@@ -25,6 +25,9 @@ pub struct Gpu {
     pub class: Class,
     /// Gigabytes; several, if it comes in several sizes.
     pub vram_gb: Vec<u32>,
+    /// As its maker states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_gb_per_second: Option<u32>,
     /// Per GPU, elsewhere; absent where no source names a price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typical_hourly_rate_usd: Option<f64>,

@@ -26,21 +26,25 @@ pub struct Estimate {
     pub available: bool,
     /// The same, for clients that ask so. Not: whether it would start at once.
     pub can_submit: bool,
-    /// The upper end of the range.
+    /// The upper end of the range. Absent, like all money, if the job cannot run here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_cost_usd: Option<Usd>,
-    pub estimated_cost_min_usd: Usd,
-    pub estimated_cost_max_usd: Usd,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_cost_min_usd: Option<Usd>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_cost_max_usd: Option<Usd>,
     /// Where it would most probably run; what it is billed at.
-    pub estimated_hourly_rate_usd: Usd,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_hourly_rate_usd: Option<Usd>,
     /// The cheapest of the machines that would do.
-    #[serde(default)]
-    pub estimated_hourly_rate_min_usd: Usd,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_hourly_rate_min_usd: Option<Usd>,
     /// The dearest.
-    #[serde(default)]
-    pub estimated_hourly_rate_max_usd: Usd,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_hourly_rate_max_usd: Option<Usd>,
     /// Set aside at submission, and the most that the job can cost.
-    pub hold_usd: Usd,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_usd: Option<Usd>,
     pub estimated_runtime_min_minutes: f64,
     pub estimated_runtime_max_minutes: f64,
     pub estimated_runtime_min_seconds: i64,
@@ -53,10 +57,16 @@ pub struct Estimate {
     pub runtime_sample_count: u32,
     #[serde(default)]
     pub runtime_confidence: Confidence,
-    pub estimated_queue_wait_min_minutes: f64,
-    pub estimated_queue_wait_max_minutes: f64,
-    pub estimated_queue_wait_min_seconds: i64,
-    pub estimated_queue_wait_max_seconds: i64,
+    /// Absent, like the window of its start, if the job cannot run here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_queue_wait_min_minutes: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_queue_wait_max_minutes: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_queue_wait_min_seconds: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_queue_wait_max_seconds: Option<i64>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub queue_wait_basis: String,
     /// Past waits that it is based on, besides a dry run of the queue.
     #[serde(default)]
@@ -66,12 +76,20 @@ pub struct Estimate {
     /// How often past ranges held.
     #[serde(default)]
     pub calibration: Calibration,
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Time")]
-    pub estimated_start_at_min: OffsetDateTime,
-    #[serde(with = "rfc3339")]
-    #[schemars(with = "Time")]
-    pub estimated_start_at_max: OffsetDateTime,
+    #[serde(
+        with = "rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Time>")]
+    pub estimated_start_at_min: Option<OffsetDateTime>,
+    #[serde(
+        with = "rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<Time>")]
+    pub estimated_start_at_max: Option<OffsetDateTime>,
     pub rate_basis: String,
     /// Of the less sure of runtime and wait.
     pub confidence: Confidence,
@@ -93,6 +111,7 @@ pub struct Estimate {
     pub likely_gpu_family: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routed_gpu_tier: Option<String>,
+    /// What was asked for and is not had, each with what is had instead and why.
     pub constraints_relaxed: Vec<Relaxed>,
     pub constraints_relaxed_applied: bool,
     pub classification: Classification,

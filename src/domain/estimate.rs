@@ -69,11 +69,6 @@ impl Estimate {
     pub fn can_submit(&self) -> bool {
         self.placement.is_some()
     }
-
-    #[must_use]
-    pub fn rate(&self) -> Usd {
-        self.placement.as_ref().map_or(Usd::ZERO, |p| p.offer.rate)
-    }
 }
 
 /// What was promised when a job was submitted, kept with it.
@@ -208,10 +203,13 @@ pub(super) mod tests {
             gpu_class: None,
             vram_gb: 0.0,
             gpus: 0,
+            gpus_free: 0,
+            speed: None,
             region: None,
             rate: Usd::from_micros(120_000),
             cpus: 2,
             memory_gb: 8.0,
+            disk: None,
             slots: 2,
             free: 2,
             images: Images::HostOnly,
@@ -248,6 +246,7 @@ pub(super) mod tests {
     fn running(low: i64, high: i64) -> Running {
         Running {
             node: "local".into(),
+            gpus: 0,
             left: Range { low, high },
         }
     }

@@ -39,6 +39,10 @@ pub struct Family {
     pub class: Class,
     /// Gigabytes; several, if it comes in several sizes.
     pub vram_gb: Vec<u32>,
+    /// Gigabytes per second, as its maker states them. Which of two is faster is
+    /// judged by this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_gb_per_second: Option<u32>,
     /// US dollars per GPU and hour; nothing, where no source names a price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub typical_usd_per_hour: Option<f64>,
@@ -100,6 +104,13 @@ impl Catalogue {
             if family.vram_gb.is_empty() || !family.vram_gb.iter().all(sane) {
                 say("vram_gb", "Give at least one size of 1 to 4096 GB.");
             }
+            let fast = |speed: u32| (1..=1_000_000).contains(&speed);
+            if family
+                .memory_gb_per_second
+                .is_some_and(|speed| !fast(speed))
+            {
+                say("memory_gb_per_second", "Give a speed above 0, or none.");
+            }
             let price = |usd: f64| usd > 0.0 && usd <= 10_000.0;
             if family.typical_usd_per_hour.is_some_and(|usd| !price(usd)) {
                 say("typical_usd_per_hour", "Give a price above 0, or none.");
@@ -160,6 +171,14 @@ impl Catalogue {
                 .chain(&family.aliases);
             names.map(|name| plain(name)).any(|name| name == wanted)
         })
+    }
+}
+
+impl Catalogue {
+    /// Whether this names a family, with its variant or without.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.find(name).is_some() || self.gpu.iter().any(|f| same_family(name, &f.id))
     }
 }
 
@@ -225,7 +244,7 @@ pub fn suggestion(spec: &JobSpec, catalogue: &Catalogue) -> Option<String> {
         .min_by(|(a, _), (b, _)| a.total_cmp(b))?;
     let dated = found.dated.as_ref().unwrap_or(&catalogue.dated);
     Some(format!(
-        "A {} with {} GB would do; elsewhere it costs about ${usd:.2} an hour ({dated}).",
+        "Elsewhere {} with {} GB costs about ${usd:.2} an hour ({dated}).",
         found.name,
         largest(found)
     ))

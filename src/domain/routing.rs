@@ -1,11 +1,13 @@
 //! Where a job can run: what is on offer, what each job insists on, what gives
 //! way. The scheduler places jobs with the same [`place`] that the estimate uses,
 //! so that the two cannot disagree.
+use super::choice::choose;
 use super::estimate::said;
-use super::gpu::{self, Catalogue, same_family};
+use super::gpu::{self, Catalogue};
 use super::history::History;
 use super::money::Usd;
-use super::spec::{HOST_IMAGE, JobSpec, RegionMode};
+use super::requirements::{fits_all, impossible};
+use super::spec::{HOST_IMAGE, JobSpec};
 use super::wait::{Running, Waiting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,15 +21,36 @@ pub struct Offer {
     pub gpu_class: Option<String>,
     pub vram_gb: f64,
     pub gpus: u32,
+    /// Those that no job has.
+    pub gpus_free: u32,
+    /// How fast a GPU reads its memory, if that is known.
+    pub speed: Option<u32>,
     pub region: Option<String>,
     /// Per hour of execution.
     pub rate: Usd,
     pub cpus: u32,
     pub memory_gb: f64,
+    /// Gigabytes, if that can be known.
+    pub disk: Option<Disk>,
     /// Jobs that can run at once.
     pub slots: u32,
     pub free: u32,
     pub images: Images,
+}
+
+/// Where jobs work: gigabytes in all, and free now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Disk {
+    pub all: f64,
+    pub free: f64,
+}
+
+impl Offer {
+    /// Whether this machine alone has a slot and the GPUs that the job takes.
+    #[must_use]
+    pub fn has_room_for(&self, spec: &JobSpec) -> bool {
+        self.free > 0 && self.gpus_free >= spec.resources.gpus()
+    }
 }
 
 /// What becomes of a job's image.
@@ -77,7 +100,7 @@ pub struct Check {
 }
 
 impl Check {
-    fn blocked(code: &str, field: &str, message: String, action: &str) -> Self {
+    pub(super) fn blocked(code: &str, field: &str, message: String, action: &str) -> Self {
         Self {
             code: code.into(),
             severity: "error".into(),
@@ -105,12 +128,14 @@ impl Check {
     }
 }
 
-/// A preference that nothing live matches.
+/// Something that was asked for and is not had: what is had instead, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Relaxed {
+    /// As a job names it, such as `region_preference`.
     pub field: String,
     pub asked: String,
     pub got: String,
+    /// A sentence for people.
     pub reason: String,
 }
 
@@ -118,6 +143,8 @@ pub struct Relaxed {
 pub struct Placement {
     pub offer: Offer,
     pub relaxed: Vec<Relaxed>,
+    /// Why this machine, in a sentence.
+    pub reason: String,
     /// Offers that satisfy everything hard.
     pub candidates: u32,
     /// What the cheapest and the dearest of those cost per hour.
@@ -190,17 +217,62 @@ pub fn screen(spec: &JobSpec, snapshot: &Snapshot) -> Vec<Check> {
     if checks.iter().any(Check::is_blocked) {
         return checks;
     }
-    if let Some(mut blocked) = impossible(spec, offers) {
-        if blocked.code == "GPU_UNAVAILABLE"
-            && let Some(hint) = gpu::suggestion(spec, &snapshot.catalogue)
-        {
-            blocked.message = format!("{} {hint}", blocked.message);
-        }
-        checks.push(blocked);
-    } else if let Some(tight) = tight(spec, snapshot) {
-        checks.push(tight);
+    if let Some(blocked) = impossible(spec, offers) {
+        checks.push(explained(blocked, spec, &snapshot.catalogue));
+    } else {
+        checks.extend(tight(spec, snapshot));
+        checks.extend(full_disk(spec, offers));
     }
+    checks.extend(unknown_avoided(spec, &snapshot.catalogue));
     checks
+}
+
+/// What the market has for want of a GPU here.
+fn explained(mut blocked: Check, spec: &JobSpec, catalogue: &Catalogue) -> Check {
+    if blocked.code != "GPU_UNAVAILABLE" {
+        return blocked;
+    }
+    if let Some(kind) = spec.resources.gpu_type.as_ref()
+        && !catalogue.gpu.is_empty()
+        && !catalogue.knows(kind)
+    {
+        blocked.message = format!(
+            "{} The GPU catalogue of {} does not know {kind} either.",
+            blocked.message, catalogue.dated
+        );
+    } else if let Some(hint) = gpu::suggestion(spec, catalogue) {
+        blocked.message = format!("{} {hint}", blocked.message);
+    }
+    blocked
+}
+
+/// A name that nobody knows keeps nothing away.
+fn unknown_avoided(spec: &JobSpec, catalogue: &Catalogue) -> Option<Check> {
+    if catalogue.gpu.is_empty() {
+        return None;
+    }
+    let mut avoided = spec.routing.avoid_gpu_families.iter();
+    let unknown = avoided.find(|name| !catalogue.knows(name))?;
+    Some(Check::warning(
+        "AVOIDED_GPU_UNKNOWN",
+        "avoid_gpu_families",
+        format!("No GPU family is known by the name {unknown}, so avoiding it changes nothing."),
+    ))
+}
+
+/// A disk that is large enough, but not free enough now.
+fn full_disk(spec: &JobSpec, offers: &[Offer]) -> Option<Check> {
+    let wanted = spec.resources.disk_gb?;
+    let fit = offers.iter().filter(|offer| fits_all(spec, offer));
+    let mut free = Vec::new();
+    for offer in fit {
+        free.push(offer.disk?.free);
+    }
+    let most = free.into_iter().reduce(f64::max)?;
+    (most < wanted).then(|| {
+        let message = format!("{wanted} GB of disk were asked for, and {most:.1} GB are free now.");
+        Check::warning("DISK_TIGHT", "disk_gb", message)
+    })
 }
 
 /// That the model probably does not fit the memory of any GPU that would do.
@@ -221,228 +293,11 @@ fn tight(spec: &JobSpec, snapshot: &Snapshot) -> Option<Check> {
     Some(Check::warning("GPU_MEMORY_TIGHT", "model_size_gb", message))
 }
 
-/// The first hard requirement that leaves no offer, taken in this order.
-fn impossible(spec: &JobSpec, offers: &[Offer]) -> Option<Check> {
-    let mut left: Vec<&Offer> = offers.iter().collect();
-    for (hard, blocked) in hard_requirements() {
-        let kept: Vec<&Offer> = left
-            .iter()
-            .copied()
-            .filter(|offer| hard(spec, offer))
-            .collect();
-        if kept.is_empty() {
-            return Some(blocked(spec, &left));
-        }
-        left = kept;
-    }
-    None
-}
-
-type Fits = fn(&JobSpec, &Offer) -> bool;
-type Explains = fn(&JobSpec, &[&Offer]) -> Check;
-
-fn hard_requirements() -> [(Fits, Explains); 6] {
-    [
-        (fits_gpu, |_, _| {
-            Check::blocked(
-                "GPU_UNAVAILABLE",
-                "gpu_required",
-                "No machine of this grid has a GPU like that.".into(),
-                "Drop the GPU requirement, or ask the operator for a machine with one.",
-            )
-        }),
-        (fits_machine, |spec, left| {
-            let cpus = left.iter().map(|o| o.cpus).max().unwrap_or(0);
-            let memory = left.iter().map(|o| o.memory_gb).fold(0.0, f64::max);
-            let field = if spec.resources.cpus.unwrap_or(1) > cpus {
-                "cpu_count"
-            } else {
-                "memory_gb"
-            };
-            Check::blocked(
-                "MACHINE_TOO_SMALL",
-                field,
-                format!(
-                    "The largest machine here has {cpus} CPU cores and {memory:.0} GB of memory."
-                ),
-                "Ask for less.",
-            )
-        }),
-        (fits_region, |spec, _| {
-            Check::blocked(
-                "REGION_UNAVAILABLE",
-                "region_preference",
-                format!(
-                    "No machine is in {}, and you asked for no other region.",
-                    spec.routing
-                        .region_preference
-                        .as_deref()
-                        .unwrap_or_default()
-                ),
-                "Choose another region, or prefer this one instead of insisting on it.",
-            )
-        }),
-        (fits_avoid_list, |_, _| {
-            Check::blocked(
-                "ALL_AVOIDED",
-                "avoid_gpu_families",
-                "Every machine that fits is on your avoid-list.".into(),
-                "Take a GPU family off the list.",
-            )
-        }),
-        (fits_class, |spec, _| {
-            Check::blocked(
-                "GPU_CLASS_UNAVAILABLE",
-                "gpu_class",
-                format!(
-                    "No machine here has a GPU of class {}.",
-                    spec.routing.gpu_class.as_deref().unwrap_or_default()
-                ),
-                "Drop the class.",
-            )
-        }),
-        (fits_ceiling, |_, left| {
-            let cheapest = left.iter().map(|o| o.rate).min().unwrap_or_default();
-            Check::blocked(
-                "PRICE_CEILING_TOO_LOW",
-                "max_price_per_hour",
-                format!("The cheapest machine that fits costs {cheapest} per hour."),
-                "Raise the price ceiling.",
-            )
-        }),
-    ]
-}
-
-fn fits_gpu(spec: &JobSpec, offer: &Offer) -> bool {
-    let wanted = &spec.resources;
-    if !wanted.needs_gpu() {
-        return true;
-    }
-    offer.gpus >= wanted.gpu_count.unwrap_or(1).max(1)
-        && offer.vram_gb >= wanted.min_vram_gb.unwrap_or(0.0)
-        && wanted.gpu_type.as_ref().is_none_or(|kind| {
-            offer
-                .gpu_family
-                .as_ref()
-                .is_some_and(|f| same_family(kind, f))
-        })
-}
-
-fn fits_machine(spec: &JobSpec, offer: &Offer) -> bool {
-    spec.resources.cpus.unwrap_or(1) <= offer.cpus
-        && spec.resources.memory_gb.unwrap_or(0.0) <= offer.memory_gb
-}
-
-fn fits_region(spec: &JobSpec, offer: &Offer) -> bool {
-    spec.routing.region_mode == RegionMode::Prefer || in_region(spec, offer)
-}
-
-fn in_region(spec: &JobSpec, offer: &Offer) -> bool {
-    spec.routing
-        .region_preference
-        .as_ref()
-        .is_none_or(|wanted| {
-            offer
-                .region
-                .as_ref()
-                .is_some_and(|region| region.eq_ignore_ascii_case(wanted))
-        })
-}
-
-fn fits_avoid_list(spec: &JobSpec, offer: &Offer) -> bool {
-    offer.gpu_family.as_ref().is_none_or(|family| {
-        !spec
-            .routing
-            .avoid_gpu_families
-            .iter()
-            .any(|avoided| same_family(avoided, family))
-    })
-}
-
-fn fits_class(spec: &JobSpec, offer: &Offer) -> bool {
-    match (&spec.routing.gpu_class, &offer.gpu_class) {
-        (Some(wanted), Some(has)) => wanted.eq_ignore_ascii_case(has),
-        (Some(_), None) => !spec.resources.needs_gpu(),
-        (None, _) => true,
-    }
-}
-
-fn fits_ceiling(spec: &JobSpec, offer: &Offer) -> bool {
-    spec.routing
-        .max_price_per_hour
-        .is_none_or(|ceiling| offer.rate <= ceiling)
-}
-
-/// Where the job would go: among the offers that satisfy everything hard, one
-/// with a free slot first, then the one that gives up the fewest preferences,
-/// then the cheapest. `None` if there is none.
+/// Where the job would go. `None` if it can never run on these machines.
 #[must_use]
 pub fn place(spec: &JobSpec, snapshot: &Snapshot) -> Option<Placement> {
     if screen(spec, snapshot).iter().any(Check::is_blocked) {
         return None;
     }
-    choose(spec, &snapshot.offers)
-}
-
-fn fits_all(spec: &JobSpec, offer: &Offer) -> bool {
-    hard_requirements()
-        .iter()
-        .all(|(hard, _)| hard(spec, offer))
-}
-
-/// The same for a job that has passed [`screen`].
-#[must_use]
-pub fn choose(spec: &JobSpec, offers: &[Offer]) -> Option<Placement> {
-    let candidates: Vec<&Offer> = offers.iter().filter(|o| fits_all(spec, o)).collect();
-    let best = candidates.iter().min_by_key(|offer| {
-        (
-            offer.free == 0,
-            relaxations(spec, offer).len(),
-            offer.rate,
-            offer.node.clone(),
-        )
-    })?;
-    let rates = candidates.iter().map(|offer| offer.rate);
-    Some(Placement {
-        offer: (*best).clone(),
-        relaxed: relaxations(spec, best),
-        candidates: u32::try_from(candidates.len()).unwrap_or(u32::MAX),
-        rates: (
-            rates.clone().min().unwrap_or_default(),
-            rates.max().unwrap_or_default(),
-        ),
-        free_now: best.free > 0,
-    })
-}
-
-/// The soft preferences that `offer` does not meet.
-fn relaxations(spec: &JobSpec, offer: &Offer) -> Vec<Relaxed> {
-    let mut relaxed = Vec::new();
-    if let Some(wanted) = &spec.routing.preferred_gpu_family
-        && !offer
-            .gpu_family
-            .as_ref()
-            .is_some_and(|family| same_family(wanted, family))
-    {
-        relaxed.push(Relaxed {
-            field: "preferred_gpu_family".into(),
-            asked: wanted.clone(),
-            got: offer.gpu_family.clone().unwrap_or_else(|| "no GPU".into()),
-            reason: format!("No machine of this grid that fits offers {wanted}."),
-        });
-    }
-    if let Some(wanted) = &spec.routing.region_preference
-        && !in_region(spec, offer)
-    {
-        relaxed.push(Relaxed {
-            field: "region_preference".into(),
-            asked: wanted.clone(),
-            got: offer
-                .region
-                .clone()
-                .unwrap_or_else(|| "this machine".into()),
-            reason: format!("No machine that fits is in {wanted}."),
-        });
-    }
-    relaxed
+    choose(spec, &snapshot.offers, &snapshot.catalogue)
 }

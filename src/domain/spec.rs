@@ -144,6 +144,16 @@ impl Resources {
             || self.min_vram_gb.is_some_and(|gb| gb > 0.0)
             || self.gpu_type.is_some()
     }
+
+    /// GPUs that the job takes: 0 if it needs none.
+    #[must_use]
+    pub fn gpus(&self) -> u32 {
+        if self.needs_gpu() {
+            self.gpu_count.unwrap_or(1).max(1)
+        } else {
+            0
+        }
+    }
 }
 
 /// What the job wants of its placement. The ceiling, the avoid-list and a strict
@@ -168,6 +178,9 @@ pub struct Routing {
     pub cost_priority: Level,
     #[serde(default)]
     pub optimize_for: OptimizeFor,
+    /// `high` or `high_reliability`, which nothing here can give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
 }
 
 /// The image that stands for the machine's own system.

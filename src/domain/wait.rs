@@ -1,8 +1,10 @@
 //! When a job would start: the scheduler's own rules, tried out on paper until its
 //! turn has come.
+use super::choice::{choose, row, wants_an_early_start};
 use super::estimate::{Confidence, Range, said, step_down, step_up};
 use super::history::bulk;
-use super::routing::{Check, Offer, Placement, Snapshot, choose, screen};
+use super::requirements::fits_all;
+use super::routing::{Check, Images, Offer, Placement, Relaxed, Snapshot, screen};
 use super::spec::JobSpec;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,6 +16,8 @@ const SOON: Range = Range { low: 1, high: 60 };
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
     pub node: String,
+    /// GPUs that it has there.
+    pub gpus: u32,
     /// Seconds until its end: at best, at worst.
     pub left: Range,
 }
@@ -60,11 +64,9 @@ impl Luck {
 /// When and where a job would start that can run here at all.
 #[must_use]
 pub fn start(spec: &JobSpec, snapshot: &Snapshot) -> Start {
-    let best = dry_run(spec, snapshot, Luck::Best);
-    let worst = dry_run(spec, snapshot, Luck::Worst);
-    let (ahead, running) = (snapshot.ahead.len(), snapshot.running.len());
-    let slots: u32 = snapshot.offers.iter().map(|offer| offer.slots).sum();
-    let free: u32 = snapshot.offers.iter().map(|offer| offer.free).sum();
+    let ahead = in_front(snapshot);
+    let best = dry_run(spec, (snapshot, &ahead), Luck::Best);
+    let worst = dry_run(spec, (snapshot, &ahead), Luck::Worst);
     let Some((at, mut placement)) = best else {
         return Start {
             placement: None,
@@ -74,32 +76,32 @@ pub fn start(spec: &JobSpec, snapshot: &Snapshot) -> Start {
             words: String::new(),
         };
     };
+    let pulled = placement.offer.images == Images::Pulled;
     let worst = worst.map_or(at, |(worst, _)| worst);
     let (low, high) = (at.min(worst), at.max(worst));
     placement.free_now = high == 0;
     if high == 0 {
-        let slot = if free == 1 { "slot is" } else { "slots are" };
         return Start {
-            placement: Some(placement),
             wait: Range { low: 0, high: 10 },
             samples: 0,
-            confidence: Confidence::High,
-            words: format!("{free} {slot} free right now."),
+            confidence: if pulled {
+                Confidence::Medium
+            } else {
+                Confidence::High
+            },
+            words: with_image(room(spec, &snapshot.offers), &placement.offer),
+            placement: Some(placement),
         };
     }
-    let mut words = format!(
-        "{running} running on {slots} {}, {ahead} waiting in front.",
-        if slots == 1 { "slot" } else { "slots" }
-    );
+    let mut words = crowded(spec, snapshot, ahead.len());
     let mut wait = Range {
         low,
         high: high.saturating_add(10),
     };
     let samples = snapshot.waits.len();
     let mut confidence = Confidence::Low;
-    if samples >= 5
-        && let Some(recent) = bulk(&snapshot.waits)
-    {
+    let recent = bulk(&snapshot.waits).filter(|_| samples >= 5);
+    if let Some(recent) = recent {
         wait = blend(wait, recent);
         confidence = Confidence::Medium;
         let recent = (step_down(recent.low), step_up(recent.high));
@@ -109,16 +111,112 @@ pub fn start(spec: &JobSpec, snapshot: &Snapshot) -> Start {
             said(recent.1)
         );
     }
-    Start {
-        placement: Some(placement),
-        wait: Range {
-            low: step_down(wait.low),
-            high: step_up(wait.high),
-        },
-        samples,
-        confidence,
-        words,
+    let wait = Range {
+        low: step_down(wait.low),
+        high: step_up(wait.high),
+    };
+    // In the order in which wishes give way.
+    if let Some(late) = late(spec, wait) {
+        placement.relaxed.insert(0, late);
     }
+    Start {
+        words: with_image(words, &placement.offer),
+        placement: Some(placement),
+        wait,
+        samples: if recent.is_some() { samples } else { 0 },
+        confidence,
+    }
+}
+
+/// That an early start was asked for and cannot be had.
+fn late(spec: &JobSpec, wait: Range) -> Option<Relaxed> {
+    let (field, asked) = wants_an_early_start(spec)?;
+    let got = match wait.low {
+        ..=0 => format!("a wait of up to {}", said(wait.high)),
+        low => format!("a wait of {} to {}", said(low), said(wait.high)),
+    };
+    let reason = "Every machine that fits is taken or spoken for, and jobs keep their turn.";
+    Some(row(field, asked, &got, reason.to_owned()))
+}
+
+/// What is free on the machines that fit.
+fn room(spec: &JobSpec, offers: &[Offer]) -> String {
+    let fit = offers.iter().filter(|offer| fits_all(spec, offer));
+    let roomy: Vec<&Offer> = fit.filter(|offer| offer.has_room_for(spec)).collect();
+    let free: u32 = roomy.iter().map(|offer| offer.free).sum();
+    let slots = if free == 1 { "slot is" } else { "slots are" };
+    let machines = match roomy.len() {
+        0 | 1 => String::new(),
+        many => format!(" on {many} machines"),
+    };
+    let gpus: u32 = roomy.iter().map(|offer| offer.gpus_free).sum();
+    if spec.resources.needs_gpu() {
+        let gpus_are = if gpus == 1 { "GPU is" } else { "GPUs are" };
+        return format!("{gpus} {gpus_are} free right now{machines}.");
+    }
+    format!("{free} {slots} free right now{machines}.")
+}
+
+/// What stands in the way on the machines that fit.
+fn crowded(spec: &JobSpec, snapshot: &Snapshot, ahead: usize) -> String {
+    let fit = || snapshot.offers.iter().filter(|o| fits_all(spec, o));
+    let slots: u32 = fit().map(|offer| offer.slots).sum();
+    let there = |running: &&Running| fit().any(|offer| offer.node == running.node);
+    let running = snapshot.running.iter().filter(there).count();
+    let slots = match slots {
+        1 => "1 slot".to_owned(),
+        many => format!("{many} slots"),
+    };
+    let mut words = format!("{running} running on {slots}, {ahead} waiting in front.");
+    if spec.resources.needs_gpu() {
+        let all: u32 = fit().map(|offer| offer.gpus).sum();
+        let free: u32 = fit().map(|offer| offer.gpus_free).sum();
+        words = format!("{words} {free} of {all} GPUs that fit are free.");
+        let most = fit().map(|offer| offer.gpus_free).max().unwrap_or(0);
+        let wanted = spec.resources.gpus();
+        if free >= wanted && most < wanted {
+            words = format!("{words} No one machine has {wanted} free.");
+        }
+    }
+    words
+}
+
+/// Why no machine that fits can take it now; nothing, if one can.
+#[must_use]
+pub fn in_the_way(spec: &JobSpec, snapshot: &Snapshot) -> Option<String> {
+    let fit = || snapshot.offers.iter().filter(|o| fits_all(spec, o));
+    if fit().any(|offer| offer.has_room_for(spec)) {
+        return None;
+    }
+    let slots: u32 = fit().map(|offer| offer.slots).sum();
+    Some(if fit().any(|offer| offer.free > 0) {
+        match spec.resources.gpus() {
+            1 => "Every GPU that fits is taken".to_owned(),
+            many => format!("No machine has {many} GPUs free"),
+        }
+    } else {
+        match slots {
+            0 => "No machine that fits is there now".to_owned(),
+            1 => "The only slot is taken".to_owned(),
+            many => format!("All {many} slots are taken"),
+        }
+    })
+}
+
+/// How long an image takes to arrive is not known before.
+fn with_image(words: String, offer: &Offer) -> String {
+    match offer.images {
+        Images::Pulled => format!("{words} Pulling the image comes on top."),
+        Images::HostOnly | Images::Ignored => words,
+    }
+}
+
+/// Those in front that the scheduler would not reject: the others take no slot.
+fn in_front(snapshot: &Snapshot) -> Vec<&Waiting> {
+    let ahead = snapshot.ahead.iter();
+    ahead
+        .filter(|waiting| never(&waiting.spec, snapshot).is_none())
+        .collect()
 }
 
 /// The dry run bounds the wait by what everybody may use, which is far more than
@@ -144,52 +242,73 @@ pub fn never(spec: &JobSpec, snapshot: &Snapshot) -> Option<Check> {
     screen(spec, snapshot).into_iter().find(Check::is_blocked)
 }
 
-/// Takes a slot of a node.
-pub fn take(offers: &mut [Offer], node: &str) {
+/// Takes the slot and the GPUs of a node that a job needs.
+pub fn take(offers: &mut [Offer], node: &str, spec: &JobSpec) {
     for offer in offers.iter_mut().filter(|offer| offer.node == node) {
         offer.free = offer.free.saturating_sub(1);
+        offer.gpus_free = offer.gpus_free.saturating_sub(spec.resources.gpus());
     }
 }
 
-/// Gives one back.
-fn give_back(offers: &mut [Offer], node: &str) {
-    for offer in offers.iter_mut().filter(|offer| offer.node == node) {
+/// Gives them back.
+fn give_back(offers: &mut [Offer], end: &End) {
+    for offer in offers.iter_mut().filter(|offer| offer.node == end.node) {
         offer.free = (offer.free + 1).min(offer.slots);
+        offer.gpus_free = (offer.gpus_free + end.gpus).min(offer.gpus);
     }
+}
+
+/// A slot and GPUs that are given back.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    /// Seconds from now.
+    at: i64,
+    node: String,
+    gpus: u32,
+}
+
+/// The ends of what is on the machines now, by their time.
+fn ends(snapshot: &Snapshot, luck: Luck) -> BinaryHeap<Reverse<End>> {
+    let mut ends = BinaryHeap::new();
+    for running in &snapshot.running {
+        ends.push(Reverse(End {
+            at: luck.of(running.left).max(1),
+            node: running.node.clone(),
+            gpus: running.gpus,
+        }));
+    }
+    for offer in &snapshot.offers {
+        let there = snapshot.running.iter().filter(|r| r.node == offer.node);
+        let (mut seen, mut gpus) = (0, offer.gpus.saturating_sub(offer.gpus_free));
+        for running in there {
+            seen += 1;
+            gpus = gpus.saturating_sub(running.gpus);
+        }
+        // Slots that nobody is seen on are about to be free.
+        for _ in seen..offer.slots.saturating_sub(offer.free) {
+            ends.push(Reverse(End {
+                at: luck.of(SOON),
+                node: offer.node.clone(),
+                gpus: std::mem::take(&mut gpus),
+            }));
+        }
+    }
+    ends
 }
 
 /// Seconds until the scheduler would place it, and where; `None` if it never would.
-fn dry_run(spec: &JobSpec, snapshot: &Snapshot, luck: Luck) -> Option<(i64, Placement)> {
+fn dry_run(
+    spec: &JobSpec,
+    (snapshot, ahead): (&Snapshot, &[&Waiting]),
+    luck: Luck,
+) -> Option<(i64, Placement)> {
     if screen(spec, snapshot).iter().any(Check::is_blocked) {
         return None;
     }
+    let catalogue = &snapshot.catalogue;
     let mut offers = snapshot.offers.clone();
-    // By the time of their end.
-    let mut ends: BinaryHeap<Reverse<(i64, String)>> = BinaryHeap::new();
-    for running in &snapshot.running {
-        ends.push(Reverse((
-            luck.of(running.left).max(1),
-            running.node.clone(),
-        )));
-    }
-    for offer in &offers {
-        let seen = snapshot
-            .running
-            .iter()
-            .filter(|r| r.node == offer.node)
-            .count();
-        let taken = offer.slots.saturating_sub(offer.free);
-        // Slots that nobody is seen on are about to be free.
-        for _ in seen..usize::try_from(taken).unwrap_or(0) {
-            ends.push(Reverse((luck.of(SOON), offer.node.clone())));
-        }
-    }
-    // Those that the scheduler would reject take no slot.
-    let mut ahead: Vec<&Waiting> = snapshot
-        .ahead
-        .iter()
-        .filter(|waiting| never(&waiting.spec, snapshot).is_none())
-        .collect();
+    let mut ends = ends(snapshot, luck);
+    let mut ahead = ahead.to_vec();
     let mut now = 0;
     loop {
         let mut left = Vec::with_capacity(ahead.len());
@@ -199,32 +318,40 @@ fn dry_run(spec: &JobSpec, snapshot: &Snapshot, luck: Luck) -> Option<(i64, Plac
                 left.push(job);
                 break;
             }
-            match choose(&job.spec, &offers).filter(|found| found.free_now && job.after <= now) {
+            let room = job.after <= now && offers.iter().any(|o| o.has_room_for(&job.spec));
+            let found = room
+                .then(|| choose(&job.spec, &offers, catalogue))
+                .flatten();
+            match found.filter(|found| found.free_now) {
                 Some(found) => {
                     let node = found.offer.node;
-                    take(&mut offers, &node);
-                    let end = now.saturating_add(luck.of(job.runtime).max(1));
-                    ends.push(Reverse((end, node)));
+                    take(&mut offers, &node, &job.spec);
+                    ends.push(Reverse(End {
+                        at: now.saturating_add(luck.of(job.runtime).max(1)),
+                        node,
+                        gpus: job.spec.resources.gpus(),
+                    }));
                 }
                 None => left.push(job),
             }
         }
         left.extend(waiting);
         ahead = left;
-        if let Some(found) = choose(spec, &offers).filter(|found| found.free_now) {
+        let here = choose(spec, &offers, catalogue);
+        if let Some(found) = here.filter(|found| found.free_now) {
             return Some((now, found));
         }
-        let next_end = ends.pop();
-        let Some(Reverse((at, node))) = next_end else {
+        let Some(Reverse(end)) = ends.pop() else {
             // Nothing ends any more, and still there is no room: the machines are
             // taken by what this does not see.
-            return choose(spec, &offers).map(|found| (now.max(SOON.high), found));
+            let found = choose(spec, &offers, catalogue);
+            return found.map(|found| (now.max(SOON.high), found));
         };
-        now = now.max(at);
-        give_back(&mut offers, &node);
-        while ends.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-            if let Some(Reverse((_, node))) = ends.pop() {
-                give_back(&mut offers, &node);
+        now = now.max(end.at);
+        give_back(&mut offers, &end);
+        while ends.peek().is_some_and(|Reverse(end)| end.at <= now) {
+            if let Some(Reverse(end)) = ends.pop() {
+                give_back(&mut offers, &end);
             }
         }
     }
@@ -236,6 +363,7 @@ mod tests {
     use crate::domain::estimate::tests::{offer, spec};
     use crate::domain::money::Usd;
     use crate::domain::routing::place;
+    use crate::domain::spec::Level;
     use proptest::prelude::*;
 
     fn named(node: &str, slots: u32, free: u32, rate: i64) -> Offer {
@@ -285,6 +413,7 @@ mod tests {
             longest_seconds: 86_400,
             running: vec![Running {
                 node: "local".into(),
+                gpus: 0,
                 left: Range {
                     low: 0,
                     high: 7_000,
@@ -310,32 +439,160 @@ mod tests {
         );
     }
 
+    fn with_gpus(node: &str, gpus: u32, free: u32) -> Offer {
+        Offer {
+            gpu_family: Some("L4".into()),
+            vram_gb: 24.0,
+            gpus,
+            gpus_free: free,
+            ..named(node, 4, 4, 100_000)
+        }
+    }
+
+    fn on(node: &str, gpus: u32, left: i64) -> Running {
+        Running {
+            node: node.into(),
+            gpus,
+            left: Range {
+                low: left,
+                high: left,
+            },
+        }
+    }
+
+    #[test]
+    fn gpus_of_several_machines_do_not_add_up() {
+        let mut wants = spec();
+        wants.resources.gpu_count = Some(2);
+        let snapshot = |offers: Vec<Offer>, running: Vec<Running>| Snapshot {
+            offers,
+            running,
+            longest_seconds: 86_400,
+            ..Snapshot::default()
+        };
+        let one_each = snapshot(vec![with_gpus("a", 1, 1), with_gpus("b", 1, 1)], vec![]);
+        assert_eq!(start(&wants, &one_each).placement, None);
+        let found = never(&wants, &one_each).unwrap();
+        assert_eq!(found.field.as_deref(), Some("gpu_count"));
+        // Two machines, then three, with one of two free on each.
+        let mut offers = vec![with_gpus("a", 2, 1), with_gpus("b", 2, 1)];
+        let mut running = vec![on("a", 1, 600), on("b", 1, 300)];
+        for third in [false, true] {
+            if third {
+                offers.push(with_gpus("c", 2, 1));
+                running.push(on("c", 1, 120));
+            }
+            let now = snapshot(offers.clone(), running.clone());
+            let found = start(&wants, &now);
+            let placed = found.placement.unwrap();
+            assert!(!placed.free_now);
+            let (node, seconds) = if third { ("c", 120) } else { ("b", 300) };
+            assert_eq!(
+                (placed.offer.node.as_str(), found.wait.low),
+                (node, seconds)
+            );
+            assert!(
+                found.words.contains("No one machine has 2 free."),
+                "{}",
+                found.words
+            );
+            assert!(place(&wants, &now).is_some_and(|found| !found.free_now));
+        }
+        // A job with one GPU goes in, and one in front takes what was left.
+        let mut now = snapshot(offers, running);
+        let mut one = spec();
+        one.resources.gpu_count = Some(1);
+        assert!(start(&one, &now).placement.unwrap().free_now);
+        now.ahead = vec![
+            Waiting {
+                spec: one.clone(),
+                runtime: Range { low: 50, high: 50 },
+                after: 0,
+            };
+            3
+        ];
+        let found = start(&one, &now);
+        assert!(!found.placement.unwrap().free_now);
+        assert_eq!(found.wait.low, 30, "50 s, as people say it");
+    }
+
+    #[test]
+    fn an_early_start_that_cannot_be_had_is_a_row() {
+        let mut now = Snapshot {
+            offers: vec![named("local", 1, 1, 100_000)],
+            longest_seconds: 86_400,
+            ..Snapshot::default()
+        };
+        let mut wants = spec();
+        wants.routing.latency_priority = Level::High;
+        assert_eq!(start(&wants, &now).placement.unwrap().relaxed, []);
+        now.offers[0].free = 0;
+        now.running = vec![on("local", 0, 590)];
+        let relaxed = start(&wants, &now).placement.unwrap().relaxed;
+        assert_eq!(relaxed.len(), 1);
+        assert_eq!(relaxed[0].field, "latency_priority");
+        assert_eq!(relaxed[0].asked, "high");
+        assert_eq!(relaxed[0].got, "a wait of 5 min to 10 min");
+        assert_eq!(start(&spec(), &now).placement.unwrap().relaxed, []);
+    }
+
     proptest! {
+        /// Whatever is free elsewhere: a job starts now if one machine alone has a slot
+        /// and the GPUs for it, and only then.
+        #[test]
+        fn one_machine_alone_has_to_have_the_room(
+            machines in prop::collection::vec((1_u32..3, 0_u32..3, 0_u32..5, 0_u32..5), 1..4),
+            wants in 0_u32..5,
+        ) {
+            let offers: Vec<Offer> = (0..).zip(&machines).map(|(n, (slots, free, gpus, taken))| Offer {
+                slots: *slots,
+                free: *free.min(slots),
+                ..with_gpus(&format!("n{n}"), *gpus, gpus.saturating_sub(*taken))
+            }).collect();
+            let mut spec = spec();
+            spec.resources.gpu_count = (wants > 0).then_some(wants);
+            let room = offers.iter().any(|o| o.free > 0 && o.gpus_free >= wants);
+            let ever = offers.iter().any(|o| o.gpus >= wants);
+            let now = Snapshot { offers, longest_seconds: 86_400, ..Snapshot::default() };
+            let said = start(&spec, &now);
+            prop_assert_eq!(said.placement.is_some(), ever);
+            prop_assert_eq!(said.placement.is_some_and(|p| p.free_now), room);
+            prop_assert_eq!(in_the_way(&spec, &now).is_none(), room);
+        }
+
         /// The scheduler goes through the queue in order and places what fits a free
         /// slot. What it does for the last job, the dry run has said.
         #[test]
         fn the_scheduler_does_what_the_dry_run_said(
-            slots in prop::collection::vec((0_u32..3, 0_u32..3, 1_i64..4, 1_u32..9), 1..4),
-            queue in prop::collection::vec((1_u32..9, 1_i64..100, 0_i64..100), 0..8),
-            wants in 1_u32..9,
+            slots in prop::collection::vec((0_u32..3, 0_u32..3, 1_i64..4, 1_u32..9, 0_u32..4, 0_u32..4), 1..4),
+            queue in prop::collection::vec((1_u32..9, 0_u32..4, 1_i64..100, 0_i64..100), 0..8),
+            wants in (1_u32..9, 0_u32..4),
         ) {
-            let offers: Vec<Offer> = (0..).zip(&slots).map(|(n, (slots, free, rate, cpus))| {
-                Offer { cpus: *cpus, ..named(&format!("n{n}"), *slots, *free, *rate * 1_000) }
+            let offers: Vec<Offer> = (0..).zip(&slots).map(|(n, (slots, free, rate, cpus, gpus, taken))| Offer {
+                cpus: *cpus,
+                gpus: *gpus,
+                gpus_free: gpus.saturating_sub(*taken),
+                ..named(&format!("n{n}"), *slots, *free, *rate * 1_000)
             }).collect();
             let now = Snapshot {
                 offers,
-                ahead: queue.iter().map(|(needs, low, more)| job(*needs, *low, low + more)).collect(),
+                ahead: queue.iter().map(|(needs, gpus, low, more)| {
+                    let mut job = job(*needs, *low, low + more);
+                    job.spec.resources.gpu_count = (*gpus > 0).then_some(*gpus);
+                    job
+                }).collect(),
                 longest_seconds: 86_400,
                 ..Snapshot::default()
             };
             let mut spec = spec();
-            spec.resources.cpus = Some(wants);
+            spec.resources.cpus = Some(wants.0);
+            spec.resources.gpu_count = (wants.1 > 0).then_some(wants.1);
             let mut scheduler = now.clone();
             let mut placed = None;
             for spec in now.ahead.iter().map(|w| &w.spec).chain([&spec]) {
                 placed = place(spec, &scheduler).filter(|found| found.free_now).map(|found| found.offer.node);
                 if let Some(node) = &placed {
-                    take(&mut scheduler.offers, node);
+                    take(&mut scheduler.offers, node, spec);
                 }
             }
             let said = start(&spec, &now);

@@ -172,6 +172,13 @@ pub struct Node {
     pub protections: Vec<Protection>,
 }
 
+/// Bytes, in all and free now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    pub all: u64,
+    pub free: u64,
+}
+
 #[derive(Debug, Clone)]
 pub struct Gpu {
     pub id: String,
@@ -250,6 +257,10 @@ pub trait Engine: Send + Sync + fmt::Debug {
         false
     }
     async fn nodes(&self) -> Result<Vec<Node>>;
+    /// The disk that runs work on at this node, if that can be known.
+    async fn disk(&self, _node: &str) -> Option<Disk> {
+        None
+    }
     /// Starts the run, or finds the one that this key already started. An image that
     /// is still to be pulled is waited for afterwards, as [`Status::Preparing`]; that
     /// it cannot be had may be told here or there.

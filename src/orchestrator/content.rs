@@ -253,6 +253,9 @@ fn routing(from: &mut Reader<'_>) -> Routing {
             Some("speed") => OptimizeFor::Speed,
             _ => OptimizeFor::Balanced,
         },
+        priority: priority
+            .filter(|word| matches!(*word, "high" | "high_reliability"))
+            .map(str::to_owned),
     }
 }
 

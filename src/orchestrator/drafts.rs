@@ -269,7 +269,7 @@ async fn submit(cx: Cx, call: Call<SubmitDraft>) -> Result<Submitted, Error> {
         draft: Some((draft.id, draft.version)),
         rate: acknowledged
             .as_ref()
-            .map(|estimate| estimate.estimated_hourly_rate_usd),
+            .and_then(|estimate| estimate.estimated_hourly_rate_usd),
         acknowledged,
         unestimated: seen.without_estimate,
         app: None,
@@ -486,5 +486,6 @@ pub(super) fn to_content(spec: &JobSpec) -> Content {
         "optimize_for",
         json!((routing.optimize_for != OptimizeFor::Balanced).then_some(routing.optimize_for)),
     );
+    set("priority", json!(routing.priority));
     content
 }

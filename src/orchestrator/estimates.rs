@@ -13,12 +13,14 @@ use crate::domain::estimate::{self, Estimate};
 use crate::domain::id::{EstimateId, WorkspaceId};
 use crate::domain::job;
 use crate::domain::money::Usd;
-use crate::domain::routing::{Check, Images, Offer, Snapshot};
+use crate::domain::routing::{Check, Disk, Images, Offer, Snapshot};
 use crate::domain::spec::JobSpec;
-use crate::domain::wait::{Running, Waiting};
+use crate::domain::wait::{self, Running, Waiting};
 use crate::engine;
 use crate::store::Conn;
+use crate::store::jobs::occupied::{self, Taken};
 use crate::store::jobs::{Job, queries};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -27,6 +29,8 @@ use time::OffsetDateTime;
 pub(super) const VALID_FOR: time::Duration = time::Duration::minutes(5);
 /// A grid that does not say what it has for this long is unavailable.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(10);
+/// A page that says why a job waits does not wait for longer itself.
+const SHORT_PATIENCE: Duration = Duration::from_millis(500);
 /// Jobs in front that a dry run looks at.
 const QUEUE_LOOKED_AT: i64 = 500;
 
@@ -81,8 +85,12 @@ pub(super) async fn snapshot(
     spec: &JobSpec,
 ) -> Result<(Snapshot, Calibration), Error> {
     let nodes = nodes(state).await?;
+    let disks = disks(state, spec, &nodes).await;
     let mut conn = state.store().read().await?;
     let mut snapshot = capacity(state, &mut conn, &nodes).await?;
+    for offer in &mut snapshot.offers {
+        offer.disk = disks.get(&offer.node).copied();
+    }
     let now = state.now();
     snapshot.history = predictions::history(&mut conn, workspace, spec).await?;
     snapshot.waits = predictions::waits(&mut conn, workspace, spec, now).await?;
@@ -90,6 +98,29 @@ pub(super) async fn snapshot(
     snapshot.files = given::checks(&mut conn, workspace, &spec.files).await?;
     let past = predictions::calibration(&mut conn, workspace).await?;
     Ok((snapshot, past))
+}
+
+/// How much disk there is, for a job that asks for some.
+pub(super) async fn disks(
+    state: &State,
+    spec: &JobSpec,
+    nodes: &[engine::Node],
+) -> BTreeMap<String, Disk> {
+    let mut disks = BTreeMap::new();
+    if spec.resources.disk_gb.is_none() {
+        return disks;
+    }
+    for node in nodes {
+        let disk = tokio::time::timeout(ENGINE_PATIENCE, state.engine().disk(&node.name));
+        if let Ok(Some(disk)) = disk.await {
+            let disk = Disk {
+                all: gigabytes(disk.all),
+                free: gigabytes(disk.free),
+            };
+            disks.insert(node.name.clone(), disk);
+        }
+    }
+    disks
 }
 
 /// The jobs that wait, in the order of their turn.
@@ -111,7 +142,7 @@ pub(super) async fn capacity(
     conn: &mut Conn,
     nodes: &[engine::Node],
 ) -> Result<Snapshot, Error> {
-    let used = queries::slots_used(conn).await?;
+    let taken = occupied::by_node(conn).await?;
     let now = state.now();
     let running = queries::placed(conn)
         .await?
@@ -119,11 +150,12 @@ pub(super) async fn capacity(
         .map(|job| remaining(job, now))
         .collect();
     let config = state.config();
-    let offers = nodes
-        .iter()
-        .filter(|node| node.up)
-        .map(|node| offer(state, node, used))
-        .collect();
+    let offers = nodes.iter().filter(|node| node.up);
+    let offers = offers.map(|node| {
+        let taken = taken.get(&node.name).copied().unwrap_or_default();
+        offer(state, node, taken)
+    });
+    let offers = offers.collect();
     let longest = config.longest_time_limit.as_secs();
     Ok(Snapshot {
         offers,
@@ -134,7 +166,7 @@ pub(super) async fn capacity(
     })
 }
 
-fn offer(state: &State, node: &engine::Node, used: u32) -> Offer {
+fn offer(state: &State, node: &engine::Node, taken: Taken) -> Offer {
     let config = state.config();
     let gpu = node.gpus.first();
     let family = gpu.and_then(|gpu| config.gpus.find(&gpu.family));
@@ -146,13 +178,16 @@ fn offer(state: &State, node: &engine::Node, used: u32) -> Offer {
         }),
         gpu_class: family.map(|family| family.class.name().to_owned()),
         vram_gb: gpu.map_or(0.0, |gpu| gigabytes(gpu.memory_bytes)),
-        gpus: u32::try_from(node.gpus.len()).unwrap_or(u32::MAX),
+        gpus: count(node.gpus.len()),
+        gpus_free: count(node.gpus.len()).saturating_sub(taken.gpus),
+        speed: family.and_then(|family| family.memory_gb_per_second),
         region: None,
         rate: config.hourly_rate,
         cpus: node.cpus,
         memory_gb: gigabytes(node.memory_bytes),
+        disk: None,
         slots: config.slots,
-        free: config.slots.saturating_sub(used),
+        free: config.slots.saturating_sub(taken.slots),
         images: if state.engine().pulls_images() {
             Images::Pulled
         } else if config.ignore_images {
@@ -174,10 +209,11 @@ pub(super) fn gigabytes(bytes: u64) -> f64 {
 /// A placed job, and the expected seconds until it ends.
 fn remaining(job: &Job, now: OffsetDateTime) -> Running {
     let node = job.node.clone().unwrap_or_default();
+    let gpus = job.spec.resources.gpus();
     let limit = i64::from(job.spec.time_limit_seconds);
     if job.state.phase() == Some(job::Phase::Stopping) {
         let left = Range { low: 0, high: 15 };
-        return Running { node, left };
+        return Running { node, gpus, left };
     }
     let run = job
         .state
@@ -194,7 +230,7 @@ fn remaining(job: &Job, now: OffsetDateTime) -> Running {
         low,
         high: (high - run).max(low),
     };
-    Running { node, left }
+    Running { node, gpus, left }
 }
 
 /// The estimate as it goes over the wire.
@@ -205,8 +241,8 @@ pub(super) fn reply(
     now: OffsetDateTime,
 ) -> wire::Estimate {
     let quote = found.quote();
-    let rate = found.rate();
     let placed = found.placement.as_ref();
+    let rate = placed.map(|placed| placed.offer.rate);
     let offer = placed.map(|placement| &placement.offer);
     let candidates = placed.map_or(0, |placement| placement.candidates);
     let free_now = placed.is_some_and(|placement| placement.free_now);
@@ -224,12 +260,12 @@ pub(super) fn reply(
         available: found.can_submit(),
         can_submit: found.can_submit(),
         estimated_cost_usd: cost_high,
-        estimated_cost_min_usd: quote.cost_low,
-        estimated_cost_max_usd: quote.cost_high,
+        estimated_cost_min_usd: placed.map(|_| quote.cost_low),
+        estimated_cost_max_usd: cost_high,
         estimated_hourly_rate_usd: rate,
-        estimated_hourly_rate_min_usd: found.rates().0,
-        estimated_hourly_rate_max_usd: found.rates().1,
-        hold_usd: hold(spec, rate),
+        estimated_hourly_rate_min_usd: placed.map(|placed| placed.rates.0),
+        estimated_hourly_rate_max_usd: placed.map(|placed| placed.rates.1),
+        hold_usd: rate.map(|rate| hold(spec, rate)),
         estimated_runtime_min_minutes: minutes(found.runtime.low),
         estimated_runtime_max_minutes: minutes(found.runtime.high),
         estimated_runtime_min_seconds: found.runtime.low,
@@ -238,16 +274,16 @@ pub(super) fn reply(
         runtime_basis_kind: found.basis,
         runtime_sample_count: count(found.samples),
         runtime_confidence: found.runtime_confidence,
-        estimated_queue_wait_min_minutes: minutes(found.wait.low),
-        estimated_queue_wait_max_minutes: minutes(found.wait.high),
-        estimated_queue_wait_min_seconds: found.wait.low,
-        estimated_queue_wait_max_seconds: found.wait.high,
+        estimated_queue_wait_min_minutes: placed.map(|_| minutes(found.wait.low)),
+        estimated_queue_wait_max_minutes: placed.map(|_| minutes(found.wait.high)),
+        estimated_queue_wait_min_seconds: placed.map(|_| found.wait.low),
+        estimated_queue_wait_max_seconds: placed.map(|_| found.wait.high),
         queue_wait_basis: found.wait_basis.clone(),
         queue_wait_sample_count: count(found.wait_samples),
         queue_wait_confidence: found.wait_confidence,
         calibration,
-        estimated_start_at_min: now + time::Duration::seconds(found.wait.low),
-        estimated_start_at_max: now + time::Duration::seconds(found.wait.high),
+        estimated_start_at_min: placed.map(|_| now + time::Duration::seconds(found.wait.low)),
+        estimated_start_at_max: placed.map(|_| now + time::Duration::seconds(found.wait.high)),
         rate_basis:
             "Set by the operator of this grid; billed to the millisecond while the command executes."
                 .into(),
@@ -292,8 +328,7 @@ fn route(found: &Estimate, gpu: Option<String>) -> wire::Route {
         .into(),
         selected_accelerator: Some(gpu.unwrap_or_else(|| "cpu".into())),
         selected_route_source: offer.map(|_| "live".into()),
-        selection_reason: offer
-            .map(|offer| format!("{} fits and is the cheapest that does.", offer.node)),
+        selection_reason: found.placement.as_ref().map(|placed| placed.reason.clone()),
     }
 }
 
@@ -329,14 +364,9 @@ fn explanation(found: &Estimate, blocked: Option<&str>) -> String {
     if let Some(reason) = blocked {
         return reason.to_owned();
     }
-    let node = found
-        .placement
-        .as_ref()
-        .map_or("", |placement| placement.offer.node.as_str());
-    format!(
-        "Likely on {node}. {} {}",
-        found.wait_basis, found.runtime_basis
-    )
+    let why = found.placement.as_ref();
+    let why = why.map_or("", |placement| placement.reason.as_str());
+    format!("{why} {} {}", found.wait_basis, found.runtime_basis)
 }
 
 fn classification(spec: &JobSpec) -> wire::Classification {
@@ -409,30 +439,30 @@ pub(super) async fn delay(
         });
     }
     let ahead = queries::ahead_of(conn, job).await?;
-    let used = queries::slots_used(conn).await?;
-    let slots = state.config().slots;
     let waited = micros(state.now()) - job.queued_at.map_or(0, micros);
-    let (code, mut message) = if used >= slots {
-        let taken = if slots == 1 {
-            "The only slot is taken".into()
-        } else {
-            format!("All {slots} slots are taken")
-        };
-        let turn = match ahead {
-            0 => "This job is next.".to_owned(),
-            1 => "One job is in front.".to_owned(),
-            n => format!("{n} jobs are in front."),
-        };
-        ("CAPACITY", format!("{taken}. {turn}"))
-    } else {
-        (
+    let taken = match tokio::time::timeout(SHORT_PATIENCE, state.engine().nodes()).await {
+        Ok(Ok(nodes)) => wait::in_the_way(&job.spec, &capacity(state, conn, &nodes).await?),
+        // The scheduler cannot ask them either.
+        Ok(Err(_)) | Err(_) => Some("The machines do not answer".to_owned()),
+    };
+    let (code, message) = match taken {
+        Some(taken) => {
+            let turn = match ahead {
+                0 => "This job is next.".to_owned(),
+                1 => "One job is in front.".to_owned(),
+                n => format!("{n} jobs are in front."),
+            };
+            ("CAPACITY", format!("{taken}. {turn}"))
+        }
+        None if waited > 10_000_000 => (
+            "SCHEDULING",
+            "A slot is free, but no machine that fits has taken the job yet.".to_owned(),
+        ),
+        None => (
             "SCHEDULING",
             "A slot is free; the job is about to be placed.".to_owned(),
-        )
+        ),
     };
-    if waited > 10_000_000 && code == "SCHEDULING" {
-        message = "A slot is free, but no machine that fits has taken the job yet.".into();
-    }
     Ok(api::jobs::DelayReason {
         code: code.into(),
         message,

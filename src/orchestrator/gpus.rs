@@ -65,6 +65,7 @@ async fn get(cx: Cx, _: Call<GetGpuCatalogue>) -> Result<wire::Catalogue, Error>
         aliases: family.aliases.clone(),
         class: family.class,
         vram_gb: family.vram_gb.clone(),
+        memory_gb_per_second: family.memory_gb_per_second,
         typical_hourly_rate_usd: family.typical_usd_per_hour,
         seen_hourly_rate_min_usd: family.seen_usd_per_hour.map(|seen| seen.0),
         seen_hourly_rate_max_usd: family.seen_usd_per_hour.map(|seen| seen.1),

@@ -11,7 +11,7 @@ use crate::domain::money::Usd;
 use crate::engine::Network;
 use crate::store::jobs::days::{self, Day};
 use crate::store::jobs::listing::{self, Filter};
-use crate::store::jobs::queries;
+use crate::store::jobs::{occupied, queries};
 use crate::store::{self, Conn};
 use axum::Router;
 
@@ -106,9 +106,10 @@ async fn balance(cx: &Cx, conn: &mut Conn) -> Result<Balance, Error> {
 
 async fn nodes(cx: Cx, _: Call<ListNodes>) -> Result<wire::List, Error> {
     let nodes = estimates::nodes(&cx).await?;
-    let used = queries::slots_used(&mut *cx.store().read().await?).await?;
+    let taken = occupied::by_node(&mut *cx.store().read().await?).await?;
     let config = cx.config();
     let nodes = nodes.into_iter().map(|node| wire::Node {
+        slots_used: taken.get(&node.name).map_or(0, |taken| taken.slots),
         node_id: node.name.clone(),
         name: node.name,
         status: if node.up { "up" } else { "down" }.into(),
@@ -125,7 +126,6 @@ async fn nodes(cx: Cx, _: Call<ListNodes>) -> Result<wire::List, Error> {
             .collect(),
         hourly_rate_usd: config.hourly_rate,
         slots: config.slots,
-        slots_used: used,
         images: if config.ignore_images {
             "ignored"
         } else {

@@ -35,18 +35,23 @@ impl Forecast {
     }
 }
 
-/// Puts the figures that were acknowledged in the place of those of now.
+/// Puts what was acknowledged in the place of what is expected now.
 pub(super) fn acknowledged(seen: &wire::Estimate, quote: &mut Quote) -> Forecast {
-    quote.cost_low = seen.estimated_cost_min_usd;
-    quote.cost_high = seen.estimated_cost_max_usd;
+    quote.relaxed.clone_from(&seen.constraints_relaxed);
+    quote.warnings.clone_from(&seen.warnings);
+    if let (Some(low), Some(high)) = (seen.estimated_cost_min_usd, seen.estimated_cost_max_usd) {
+        (quote.cost_low, quote.cost_high) = (low, high);
+    }
     quote.runtime = Range {
         low: seen.estimated_runtime_min_seconds,
         high: seen.estimated_runtime_max_seconds,
     };
-    quote.wait = Range {
-        low: seen.estimated_queue_wait_min_seconds,
-        high: seen.estimated_queue_wait_max_seconds,
-    };
+    if let (Some(low), Some(high)) = (
+        seen.estimated_queue_wait_min_seconds,
+        seen.estimated_queue_wait_max_seconds,
+    ) {
+        quote.wait = Range { low, high };
+    }
     Forecast {
         basis: Some(seen.runtime_basis_kind),
         samples: seen.runtime_sample_count,

@@ -4,6 +4,7 @@ mod ends;
 mod estimates;
 mod live;
 mod queue;
+mod routes;
 mod upkeep;
 
 use crate::grid::{Grid, WELCOME, and, eventually, micros, script};

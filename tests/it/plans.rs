@@ -40,6 +40,7 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
             "sqlite_autoindex_job_texts_1 ",
         ),
         ("the queue", queries::QUEUE, "jobs_by_status "),
+        ("what is taken", jobs::occupied::BY_NODE, "runs_by_state "),
         ("one job", jobs::FIND, "sqlite_autoindex_jobs_1 "),
         ("events", events::LIST, "sqlite_autoindex_job_events_1 "),
         (

@@ -1,5 +1,6 @@
 //! Jobs, their runs, output, drafts and estimates in the store, on every database.
 mod drafts;
+mod occupied;
 mod output;
 mod predictions;
 

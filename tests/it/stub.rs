@@ -3,7 +3,7 @@ use crate::grid::DEADLINE;
 use crate::harness::TestApi;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use junglegrid::engine::{
-    self, Cursor, End, Engine, Error, Event, Handle, LogLine, Node, Outcome, RunKey, RunSpec,
+    self, Cursor, End, Engine, Error, Event, Gpu, Handle, LogLine, Node, Outcome, RunKey, RunSpec,
     Status, Stream,
 };
 use junglegrid::orchestrator::workers::{observer, scheduler};
@@ -26,6 +26,8 @@ const LINES: [&str; 3] = ["one", "two", "three"];
 pub(crate) struct Machine {
     /// Whether it does not answer.
     pub(crate) away: Mutex<bool>,
+    /// The machines, if not just the one.
+    nodes: Mutex<Vec<Node>>,
     runs: Mutex<BTreeMap<String, Status>>,
     /// How often a run has been handed over.
     pub(crate) submissions: Mutex<Vec<String>>,
@@ -48,6 +50,22 @@ impl Machine {
 
     pub(crate) fn go_away(&self, away: bool) {
         *self.away.lock().unwrap() = away;
+    }
+
+    /// What machines there are: names, and the GPUs of each.
+    pub(crate) fn has(&self, nodes: &[(&str, &str, u32)]) {
+        let nodes = nodes.iter().map(|(name, family, gpus)| Node {
+            name: (*name).into(),
+            gpus: (0..*gpus)
+                .map(|n| Gpu {
+                    id: n.to_string(),
+                    family: (*family).into(),
+                    memory_bytes: if *family == "L40S" { 48 } else { 24 } * 1_000_000_000,
+                })
+                .collect(),
+            ..node()
+        });
+        *self.nodes.lock().unwrap() = nodes.collect();
     }
 
     /// Says how a run stands.
@@ -90,6 +108,17 @@ pub(crate) async fn work(api: &TestApi) {
     all.expect("every run comes to its end");
 }
 
+fn node() -> Node {
+    Node {
+        name: "stub".into(),
+        up: true,
+        cpus: 4,
+        memory_bytes: 8_000_000_000,
+        gpus: Vec::new(),
+        protections: Vec::new(),
+    }
+}
+
 #[async_trait::async_trait]
 impl Engine for Machine {
     fn name(&self) -> &'static str {
@@ -97,14 +126,12 @@ impl Engine for Machine {
     }
     async fn nodes(&self) -> engine::Result<Vec<Node>> {
         self.answers()?;
-        Ok(vec![Node {
-            name: "stub".into(),
-            up: true,
-            cpus: 4,
-            memory_bytes: 8_000_000_000,
-            gpus: Vec::new(),
-            protections: Vec::new(),
-        }])
+        let nodes = self.nodes.lock().unwrap().clone();
+        Ok(if nodes.is_empty() {
+            vec![node()]
+        } else {
+            nodes
+        })
     }
     async fn submit(&self, key: &RunKey, _: &RunSpec) -> engine::Result<Handle> {
         self.answers()?;

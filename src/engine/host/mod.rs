@@ -13,8 +13,8 @@ mod runs;
 pub mod shim;
 
 use super::{
-    Connection, Cursor, Engine, Error, Event, Handle, LogLine, Node, Protection, Result, RunKey,
-    RunSpec, Status,
+    Connection, Cursor, Disk, Engine, Error, Event, Handle, LogLine, Node, Protection, Result,
+    RunKey, RunSpec, Status,
 };
 use async_trait::async_trait;
 use changes::Changes;
@@ -205,6 +205,21 @@ impl Engine for HostEngine {
             gpus: Vec::new(),
             protections,
         }])
+    }
+
+    async fn disk(&self, _: &str) -> Option<Disk> {
+        let runs = self.runs.clone();
+        blocking(move || {
+            let about = nix::sys::statvfs::statvfs(runs.root())
+                .map_err(|error| unavailable(error.into()))?;
+            let bytes = |blocks: u64| blocks.saturating_mul(about.fragment_size());
+            Ok(Disk {
+                all: bytes(about.blocks()),
+                free: bytes(about.blocks_available()),
+            })
+        })
+        .await
+        .ok()
     }
 
     async fn submit(&self, key: &RunKey, spec: &RunSpec) -> Result<Handle> {

@@ -198,6 +198,8 @@ impl Grid {
             HOST_IMAGE.clone_into(&mut spec.image);
             spec.argv = vec!["true".into()];
         }
+        // What a volume may take up is looked at where volumes lie.
+        spec.resources.disk_gb = None;
         let mut checks = screen(&spec, &self.snapshot);
         for check in &mut checks {
             let needs = &manifest.needs;

@@ -46,7 +46,7 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<Option<OffsetDat
         };
         let node = found.offer.node;
         if let Some(placed) = lifecycle::place(state, job.id, node.clone()).await? {
-            wait::take(&mut snapshot.offers, &node);
+            wait::take(&mut snapshot.offers, &node, &job.spec);
             observer::watch(state, tasks, (placed.id, placed.attempt));
             if let Some(session) = placed.spec.app {
                 apps::keep(state, tasks, session);

@@ -3,6 +3,7 @@ pub mod days;
 pub mod events;
 pub mod listing;
 pub mod logs;
+pub mod occupied;
 pub mod queries;
 mod row;
 pub mod runs;

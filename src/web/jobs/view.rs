@@ -399,6 +399,11 @@ fn field_words(field: &str) -> String {
     match field {
         "preferred_gpu_family" => "Preferred GPU family".to_owned(),
         "region_preference" => "Region".to_owned(),
+        "optimize_for" => "Optimize for".to_owned(),
+        "latency_priority" => "Low latency".to_owned(),
+        "cost_priority" => "Low cost".to_owned(),
+        "gpu_class" => "GPU class".to_owned(),
+        "priority" => "Priority".to_owned(),
         other => text::visible(&other.replace('_', " ")),
     }
 }

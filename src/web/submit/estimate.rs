@@ -13,6 +13,53 @@ use time::OffsetDateTime;
 /// The id of the form that asks for another estimate.
 const REFRESH: &str = "again";
 
+mod plan;
+
+/// What an estimate says of a job that can run here.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    cost: (Usd, Usd),
+    /// Of the machine that it would probably run on, per hour.
+    rate: Usd,
+    /// Of all that would do.
+    rates: (Usd, Usd),
+    hold: Usd,
+    /// Seconds.
+    wait: (i64, i64),
+    runtime: (i64, i64),
+    starts: (OffsetDateTime, OffsetDateTime),
+}
+
+impl Told {
+    fn by(estimate: &Estimate) -> Option<Self> {
+        let rate = estimate.estimated_hourly_rate_usd?;
+        Some(Self {
+            cost: (
+                estimate.estimated_cost_min_usd?,
+                estimate.estimated_cost_max_usd?,
+            ),
+            rate,
+            rates: (
+                estimate.estimated_hourly_rate_min_usd.unwrap_or(rate),
+                estimate.estimated_hourly_rate_max_usd.unwrap_or(rate),
+            ),
+            hold: estimate.hold_usd?,
+            wait: (
+                estimate.estimated_queue_wait_min_seconds?,
+                estimate.estimated_queue_wait_max_seconds?,
+            ),
+            runtime: (
+                estimate.estimated_runtime_min_seconds,
+                estimate.estimated_runtime_max_seconds,
+            ),
+            starts: (
+                estimate.estimated_start_at_min?,
+                estimate.estimated_start_at_max?,
+            ),
+        })
+    }
+}
+
 /// What the card says besides the draft.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Beside<'a> {
@@ -126,21 +173,21 @@ fn warning(inside: Markup) -> Markup {
 
 fn ready(draft: &Draft, value: &str, estimate: &Estimate, beside: Beside) -> Markup {
     let fits = estimate.available && estimate.can_submit && estimate.screening.can_submit;
-    if !fits {
+    let Some(told) = Told::by(estimate).filter(|_| fits) else {
         return blocked(draft, estimate);
-    }
+    };
     html! {
         header {
             h2 #est-h { "Estimated cost" }
             span.small { (confidence(estimate.confidence)) }
-            p.big { (range(estimate.estimated_cost_min_usd, estimate.estimated_cost_max_usd)) }
-            span.small.full { (rates(estimate)) " per hour, billed to the millisecond" }
+            p.big { (range(told.cost)) }
+            span.small.full { (range(told.rates)) " per hour, billed to the millisecond" }
         }
-        div { (plan(estimate)) (figures(estimate)) }
+        div { (plan::draw(&told)) (figures(estimate, &told)) }
         div {
             (checks(draft.id, estimate))
             @if !estimate.constraints_relaxed.is_empty() { (warning(relaxed(&estimate.constraints_relaxed))) }
-            (affordable(draft.id, estimate, beside.available))
+            (affordable(draft.id, &told, beside.available))
             (past(estimate))
             div.row.small.mute {
                 span { "Quoted " (clock(estimate.quoted_at)) ", valid until " (clock(estimate.expires_at)) " UTC." }
@@ -208,7 +255,7 @@ fn confidence(confidence: Confidence) -> &'static str {
     }
 }
 
-fn range(low: Usd, high: Usd) -> String {
+fn range((low, high): (Usd, Usd)) -> String {
     if low == high {
         low.to_string()
     } else {
@@ -216,20 +263,7 @@ fn range(low: Usd, high: Usd) -> String {
     }
 }
 
-/// What the machines that would do cost.
-fn rates(estimate: &Estimate) -> String {
-    let (low, high) = (
-        estimate.estimated_hourly_rate_min_usd,
-        estimate.estimated_hourly_rate_max_usd,
-    );
-    if low < high {
-        range(low, high)
-    } else {
-        estimate.estimated_hourly_rate_usd.to_string()
-    }
-}
-
-/// How often past ranges held, and how sure each of these is.
+/// How often past ranges held, and which of them.
 fn past(estimate: &Estimate) -> Markup {
     let past = &estimate.calibration;
     html! {
@@ -237,11 +271,11 @@ fn past(estimate: &Estimate) -> Markup {
             details.small {
                 summary { (past.message) }
                 p.mute {
-                    (confidence(estimate.runtime_confidence)) " in the runtime, "
-                    (confidence(estimate.queue_wait_confidence).to_lowercase()) " in the wait."
                     @if past.of > 0 {
-                        " Of " (past.of) " the runtime held " (past.runtime_held) ", the wait "
+                        "Of " (past.of) " the runtime held " (past.runtime_held) ", the wait "
                         (past.queue_wait_held) ", the cost " (past.cost_held) " times."
+                    } @else {
+                        "It takes five jobs that ran to their end after an estimate that came from jobs before."
                     }
                 }
             }
@@ -249,15 +283,7 @@ fn past(estimate: &Estimate) -> Markup {
     }
 }
 
-fn figures(estimate: &Estimate) -> Markup {
-    let wait = (
-        estimate.estimated_queue_wait_min_seconds,
-        estimate.estimated_queue_wait_max_seconds,
-    );
-    let runtime = (
-        estimate.estimated_runtime_min_seconds,
-        estimate.estimated_runtime_max_seconds,
-    );
+fn figures(estimate: &Estimate, told: &Told) -> Markup {
     let gpu = estimate.likely_gpu_type.as_deref();
     html! {
         dl.dl.two {
@@ -272,14 +298,27 @@ fn figures(estimate: &Estimate) -> Markup {
                 }
             }
             div { dt { "Region" } dd hx-ignore { (text::visible(estimate.region.as_deref().unwrap_or("this grid"))) } }
-            div { dt { "Queue wait" } dd { (spans(wait)) } dd.small.mute { (estimate.queue_wait_basis) } }
-            div { dt { "Runtime" } dd { (spans(runtime)) } dd.small.mute { (estimate.runtime_basis) } }
-            div { dt { "Starts" } dd { (window(estimate.estimated_start_at_min, estimate.estimated_start_at_max)) }
+            div {
+                dt { "Queue wait" }
+                dd { (spans(told.wait)) }
+                (based(&estimate.queue_wait_basis, estimate.queue_wait_confidence))
+            }
+            div {
+                dt { "Runtime" }
+                dd { (spans(told.runtime)) }
+                (based(&estimate.runtime_basis, estimate.runtime_confidence))
+            }
+            div { dt { "Starts" } dd { (window(told.starts)) }
                 @if !estimate.capacity_status.message.is_empty() { dd.small.mute { (estimate.capacity_status.message) } }
             }
-            div { dt { "Set aside, at most" } dd { (estimate.hold_usd) } dd.small.mute { "For " (said(i64::from(estimate.time_limit_seconds))) " at this rate." } }
+            div { dt { "Set aside, at most" } dd { (told.hold) } dd.small.mute { "For " (said(i64::from(estimate.time_limit_seconds))) " at this rate." } }
         }
     }
+}
+
+/// Where a figure comes from, and how sure it is.
+fn based(words: &str, sure: Confidence) -> Markup {
+    html! { dd.small.mute { (words) " " (confidence(sure)) "." } }
 }
 
 fn spans((low, high): (i64, i64)) -> String {
@@ -291,11 +330,11 @@ fn spans((low, high): (i64, i64)) -> String {
 }
 
 /// Two times of day; one if they look the same.
-fn window(from: OffsetDateTime, to: OffsetDateTime) -> String {
-    format!("{} UTC", times(from, to))
+fn window(between: (OffsetDateTime, OffsetDateTime)) -> String {
+    format!("{} UTC", times(between))
 }
 
-fn times(from: OffsetDateTime, to: OffsetDateTime) -> String {
+fn times((from, to): (OffsetDateTime, OffsetDateTime)) -> String {
     let (from, to) = (clock(from), clock(to));
     if from == to {
         from
@@ -310,12 +349,12 @@ fn clock(at: OffsetDateTime) -> String {
 }
 
 /// Whether the balance pays for it, and what it would pay for if not.
-fn affordable(draft: DraftId, estimate: &Estimate, available: Option<Usd>) -> Markup {
+fn affordable(draft: DraftId, told: &Told, available: Option<Usd>) -> Markup {
     let Some(available) = available else {
         return html! {};
     };
-    if estimate.hold_usd <= available {
-        let left = available.saturating_sub(estimate.hold_usd);
+    if told.hold <= available {
+        let left = available.saturating_sub(told.hold);
         return html! {
             p.small { "Your balance of " (ui::balance(available)) " covers it: " (ui::balance(left)) " stays free while it runs." }
         };
@@ -323,8 +362,8 @@ fn affordable(draft: DraftId, estimate: &Estimate, available: Option<Usd>) -> Ma
     html! {
         div.note.is-bad {
             (ui::icon("wallet"))
-            p.strong { "Your balance of " (available) " does not cover the " (estimate.hold_usd) " to set aside" }
-            (what_fits(draft, available, estimate.estimated_hourly_rate_usd))
+            p.strong { "Your balance of " (ui::balance(available)) " does not cover the " (told.hold) " to set aside" }
+            (what_fits(draft, available, told.rate))
         }
     }
 }
@@ -342,52 +381,6 @@ pub(super) fn what_fits(draft: DraftId, available: Usd, rate: Usd) -> Markup {
                 }
                 Some(_) | None => "Add money to your wallet first.",
             }
-        }
-    }
-}
-
-/// Percent of a whole, as SVG wants it.
-fn percent(part: i64, whole: i64) -> String {
-    let tenths = part.max(0).saturating_mul(1_000) / whole.max(1);
-    format!("{}.{}%", tenths / 10, tenths % 10)
-}
-
-/// Queue and run, certain and possible, on one line.
-fn plan(estimate: &Estimate) -> Markup {
-    let wait = estimate.estimated_queue_wait_max_seconds.max(0);
-    let least_wait = estimate.estimated_queue_wait_min_seconds.clamp(0, wait);
-    let run = estimate.estimated_runtime_max_seconds.max(1);
-    let least_run = estimate.estimated_runtime_min_seconds.clamp(0, run);
-    let whole = wait + run;
-    let at = |seconds: i64| percent(seconds, whole);
-    let done = (
-        estimate.estimated_start_at_min + time::Duration::seconds(least_run),
-        estimate.estimated_start_at_max + time::Duration::seconds(run),
-    );
-    let title = format!(
-        "Expected timeline: {} in the queue, then {} running, done {}",
-        spans((least_wait, wait)),
-        spans((least_run, run)),
-        window(done.0, done.1)
-    );
-    // Labels of narrow parts would run into each other.
-    let queue_shows = wait * 6 > whole;
-    let run_at = if wait * 8 > whole { at(0) } else { at(wait) };
-    html! {
-        svg.chart.plan height="66" role="img" aria-labelledby="plan-t" {
-            title #plan-t { (title) }
-            defs { pattern #hq width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
-                path d="M0 0V5" stroke-width="2" {}
-            } }
-            rect.q x="0" y="20" width=(at(least_wait)) height="16" {}
-            rect.q2 x=(at(least_wait)) y="20" width=(at(wait - least_wait)) height="16" {}
-            rect.r x=(at(wait)) y="20" width=(at(least_run)) height="16" {}
-            rect.r2 x=(at(wait + least_run)) y="20" width=(at(run - least_run)) height="16" {}
-            @if queue_shows { text x="0" y="12" { "Queue" } }
-            @if run * 6 > whole { text x=(at(wait)) y="12" { "Running" } }
-            @else { text x="100%" y="12" text-anchor="end" { "Running" } }
-            text x=(run_at) y="54" { "Starts " (times(estimate.estimated_start_at_min, estimate.estimated_start_at_max)) }
-            text x="100%" y="54" text-anchor="end" { "Done " (times(done.0, done.1)) }
         }
     }
 }

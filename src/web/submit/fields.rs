@@ -84,6 +84,7 @@ pub(super) const RESOURCES: &[Field] = &[
     field("gpu_required", Kind::Tick, "Needs a GPU"),
     field("gpu_count", Kind::Count, "GPUs"),
     field("min_vram_gb", Kind::Number, "Memory per GPU, GB"),
+    field("gpu_type", Kind::Text, "GPU type"),
 ];
 pub(super) const ROUTING: &[Field] = &[
     choice("optimize_for", "balanced", "Optimize for"),
@@ -96,6 +97,7 @@ pub(super) const ROUTING: &[Field] = &[
     field("avoid_gpu_families", Kind::List, "GPU families to avoid"),
     field("region_preference", Kind::Text, "Region"),
     choice("region_mode", "prefer", "If that region is full"),
+    choice("gpu_class", "", "GPU class"),
     choice("latency_priority", "balanced", "Low latency"),
     choice("cost_priority", "balanced", "Low cost"),
 ];

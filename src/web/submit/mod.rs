@@ -16,6 +16,7 @@ use super::ui::form::Wrong;
 use super::viewer::Viewer;
 use super::{Error, Portal};
 use crate::api::drafts::{Draft, NewDraft, Patch};
+use crate::api::gpus::Catalogue;
 use crate::client::Client;
 use crate::domain::id::DraftId;
 use crate::domain::spec::{HOST_IMAGE, WorkloadType};
@@ -190,7 +191,7 @@ async fn begin(
         wrong: Wrong::default(),
         to_review: false,
         host_only: false,
-        families: Vec::new(),
+        families: Catalogue::default(),
     };
     draw(wants, &viewer, &view)
 }
@@ -212,7 +213,7 @@ async fn create(
         wrong: Wrong::default(),
         to_review: false,
         host_only: false,
-        families: Vec::new(),
+        families: Catalogue::default(),
         answers,
     };
     if view.answers.get("name").is_empty() {
@@ -299,15 +300,15 @@ async fn host_only(api: &Client, step: Step) -> Result<bool, Error> {
 }
 
 /// GPU families to choose from, for the one step that asks; without them it is typed.
-async fn families(api: &Client, step: Step) -> Vec<String> {
+async fn families(api: &Client, step: Step) -> Catalogue {
     if step != Step::Routing {
-        return Vec::new();
+        return Catalogue::default();
     }
     match api.gpu_catalogue().await {
-        Ok(known) => known.gpus.into_iter().map(|gpu| gpu.id).collect(),
+        Ok(known) => known,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "no GPU families");
-            Vec::new()
+            Catalogue::default()
         }
     }
 }

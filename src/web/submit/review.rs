@@ -204,5 +204,5 @@ fn acknowledgement(draft: &Draft, sent: &[(String, String)]) -> Result<Acknowled
 /// What would fit in the wallet, said with a refusal for want of money.
 pub(super) fn rate(draft: &Draft) -> Option<Usd> {
     let estimate = draft.estimate.as_ref()?.estimate.as_ref()?;
-    Some(estimate.estimated_hourly_rate_usd)
+    estimate.estimated_hourly_rate_usd
 }

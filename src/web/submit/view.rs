@@ -6,6 +6,7 @@ use super::form::Typed;
 use super::review::rate;
 use super::steps::Step;
 use crate::api::drafts::Draft;
+use crate::api::gpus::{Catalogue, Gpu};
 use crate::api::jobs::Content;
 use crate::domain::id::DraftId;
 use crate::domain::money::Usd;
@@ -34,7 +35,7 @@ pub(super) struct StepView<'a> {
     /// Whether this grid runs jobs on its own system only.
     pub(super) host_only: bool,
     /// GPU families that could be named.
-    pub(super) families: Vec<String>,
+    pub(super) families: Catalogue,
 }
 
 /// The document's title.
@@ -199,12 +200,13 @@ fn resources(typed: &Typed) -> Markup {
             div.grid {
                 (typed.field("gpu_count").input())
                 (typed.field("min_vram_gb").input())
+                (typed.field("gpu_type").hint("Such as L40S. No other will do.").input())
             }
         }
     }
 }
 
-fn routing(typed: &Typed, families: &[String]) -> Markup {
+fn routing(typed: &Typed, known: &Catalogue) -> Markup {
     let advanced = &fields::ROUTING[1..];
     let folded = !typed.answers.any_set(advanced)
         && !advanced
@@ -212,7 +214,8 @@ fn routing(typed: &Typed, families: &[String]) -> Markup {
             .any(|field| typed.wrong.field(field.name).is_some());
     let preferred = typed
         .field("preferred_gpu_family")
-        .hint("Such as L40S. Gives way if none is there.");
+        .hint("Such as L40S. Gives way if none is free.");
+    let families = &known.gpus;
     let preferred = if families.is_empty() {
         preferred
     } else {
@@ -228,16 +231,31 @@ fn routing(typed: &Typed, families: &[String]) -> Markup {
                 div.grid {
                     (preferred.input())
                     @if !families.is_empty() {
-                        datalist #gpu-families { @for family in families { option value=(family) {} } }
+                        datalist #gpu-families { @for family in families { option value=(family.id) label=(about(family)) {} } }
                     }
                     (typed.field("avoid_gpu_families").hint("Between commas, such as T4, P100. Never used.").input())
                     (typed.field("region_preference").hint("Such as af-south.").input())
                 }
                 (typed.choice("region_mode", &[("prefer", "Use another"), ("strict", "Wait for it")]))
+                (typed.choice("gpu_class", &[("", "Any"), ("consumer", "Consumer"), ("datacenter", "Datacenter")]))
                 (typed.choice("latency_priority", levels))
                 (typed.choice("cost_priority", levels))
+                p.small.mute {
+                    "Low cost at High with low latency at Low waits for the cheapest machine; else one that is free comes first. "
+                    @if !known.dated.is_empty() { "GPU families and what they cost elsewhere are as of " (known.dated) "." }
+                }
             }
         }
+    }
+}
+
+/// Memory and price of a GPU, for choosing.
+fn about(gpu: &Gpu) -> String {
+    let sizes: Vec<String> = gpu.vram_gb.iter().map(ToString::to_string).collect();
+    let memory = format!("{} GB", sizes.join(" or "));
+    match gpu.typical_hourly_rate_usd {
+        Some(usd) => format!("{memory}, about ${usd:.2} an hour elsewhere"),
+        None => memory,
     }
 }
 

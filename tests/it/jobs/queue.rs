@@ -150,6 +150,12 @@ async fn what_cannot_run_here_is_refused_with_a_way_out() {
             "MACHINE_TOO_SMALL",
             "memory_gb",
         ),
+        (json!({ "disk_gb": 999_999 }), "DISK_TOO_SMALL", "disk_gb"),
+        (
+            json!({ "gpu_type": "H100" }),
+            "GPU_UNAVAILABLE",
+            "gpu_required",
+        ),
         (none, "COMMAND_REQUIRED", "command"),
     ] {
         let job = and(script("true"), more);
