@@ -600,6 +600,36 @@ async fn every_end_is_told_with_what_it_cost() {
 }
 
 #[tokio::test]
+async fn a_page_shows_what_its_stream_has_not_heard_of_yet() {
+    let browser = Browser::new();
+    let before = session(4, Phase::Running);
+    let mut extended = before.clone();
+    extended.last_event = before.last_event + 1;
+    extended.stops_at = before.stops_at.map(|at| at + Duration::hours(1));
+    browser.stream(&before, &[change(before.clone())]);
+    let call = format!("GET /v1/app-sessions/{}", before.id);
+    browser.double.reply(&call, 200, &extended);
+    let seen = change(before.clone()).events.last().unwrap().sequence;
+    let said = event(
+        extended.last_event,
+        "app.extended",
+        Phase::Running,
+        "Extended by 1 h",
+        "More was set aside.",
+    );
+    let events = json!({ "events": [said], "next_cursor": null, "has_more": false });
+    let call = format!("{call}/events?after={seen}");
+    browser.double.reply(&call, 200, &events);
+    let page = browser.visit(&path(&before)).await;
+    assert!(page.text("#events").contains("Extended by 1 h"));
+    let mark = format!("after={}.", extended.last_event);
+    let from = &page.attributes("[hx-sse\\:connect]", "hx-sse:connect")[0];
+    assert!(from.contains(&mark), "{from}");
+    let old = browser.page_of(&before).await;
+    assert_ne!(page.text("#c-stop"), old.text("#c-stop"));
+}
+
+#[tokio::test]
 async fn a_stream_begins_with_everything_and_goes_on_with_single_rows() {
     let browser = Browser::new();
     let waits = session(4, Phase::Services);
