@@ -635,6 +635,7 @@ async fn a_stream_begins_with_everything_and_goes_on_with_single_rows() {
     let waits = session(4, Phase::Services);
     let mut passed = waits.clone();
     passed.services[0].passed = 1;
+    passed.services[0].check = 1;
     passed.services[0].outcome = Some("200".into());
     let mut ready = session(4, Phase::Running);
     ready.services[2].state = ServiceState::Checking;

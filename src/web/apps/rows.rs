@@ -234,7 +234,7 @@ fn service(service: &Service) -> Markup {
                 @if service.open { p.half { button.btn form="open" name="service" value=(fit(&service.id, 48)) { "Open" } } }
                 @if checked && let (Some(outcome), Some(at)) = (&service.outcome, service.checked_at) {
                     p.small.mute hx-ignore {
-                        "check " (service.passed.max(1)) " of " (service.needed) ": "
+                        "check " (service.check.max(1)) " of " (service.needed) ": "
                         (fit(outcome, 48)) " at " (clock(at))
                     }
                 }
