@@ -7,7 +7,7 @@ use crate::double::{Double, NOW, TOKEN};
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use junglegrid::api::apps::{Change, Session};
+use junglegrid::api::apps::{Change, Session, StepState};
 use junglegrid::client::Client;
 use junglegrid::domain::app::{EndCode, Phase, ServiceState};
 use junglegrid::domain::money::Usd;
@@ -958,7 +958,13 @@ async fn without_scripts_a_page_grows_until_there_is_something_to_do() {
     after
         .events
         .push(event(6, "app.running", Phase::Running, "Never shown", ""));
-    browser.stream(&begins, &[change(begins.clone()), later, after]);
+    let mut slow = begins.clone();
+    let doing = slow.steps.iter_mut();
+    doing.for_each(|step| step.slow = step.state == StepState::Doing);
+    let mut usual = begins.clone();
+    usual.steps.iter_mut().for_each(|step| step.slow = false);
+    let changes = [change(usual), change(slow), later, after];
+    browser.stream(&begins, &changes);
     let page = browser.visit(&format!("{}/watch", path(&begins))).await;
     assert_eq!(page.header("x-accel-buffering"), "no");
     assert_eq!(page.texts("h1"), ["Watching the launch"]);
@@ -971,6 +977,8 @@ async fn without_scripts_a_page_grows_until_there_is_something_to_do() {
         at("Session created") < at("Pulling image") && at("Pulling image") < at("Ready at last")
     );
     assert_eq!(told.matches("Session created").count(), 1, "nothing twice");
+    assert!(at("Pulling image") < at("It takes longer than usual."));
+    assert_eq!(told.matches("longer than usual").count(), 1);
     assert!(!told.contains("Never shown"), "it ends when it is ready");
     assert_eq!(page.texts(".card button[form=open]"), ["Open dashboard"]);
     assert!(page.html.ends_with("</html>"), "the document is whole");
