@@ -122,7 +122,7 @@ fn card(template: &Template) -> Markup {
             }
             div.small.mute hx-ignore {
                 p { (text::visible(&template.summary)) }
-                @if services.len() > 1 { p { "Services: " (services.join(", ")) } }
+                p { @if services.len() == 1 { "Service: " } @else { "Services: " } (services.join(", ")) }
                 p.half { "Starts in " (words::span(template.usual_start)) ", " (words::source(template.usual_start)) "." }
                 @if !template.launchable && let Some(why) = why {
                     p.half { (text::visible(&why.message)) @if let Some(action) = &why.action { " " (text::visible(action)) } }
