@@ -1140,11 +1140,15 @@ async fn the_history_groups_by_template_with_what_is_active_first() {
     let mut other = ended(40, EndCode::Stopped);
     other.template = "files".into();
     other.template_name = "Workspace files".into();
-    let sessions = vec![other, ended(41, EndCode::Crashed), session(2, Phase::Image)];
+    // One that is on both lists has ended in between.
+    let crashed = ended(41, EndCode::Crashed);
+    let active = vec![session(2, Phase::Image), session(41, Phase::Services)];
+    let call = "GET /v1/app-sessions?limit=100&status=active";
+    browser.double.reply(call, 200, &list(active, None));
     browser.double.reply(
-        "GET /v1/app-sessions",
+        "GET /v1/app-sessions?status=past",
         200,
-        &list(sessions, Some("next page")),
+        &list(vec![other, crashed.clone()], Some("next page")),
     );
     let page = browser.visit("/portal/templates/sessions").await;
     assert_eq!(page.texts("tr.by"), ["LoRA Pilot", "Workspace files"]);
@@ -1156,6 +1160,10 @@ async fn the_history_groups_by_template_with_what_is_active_first() {
         page.attributes("a[rel=next]", "href"),
         ["/portal/templates/sessions?cursor=next+page"]
     );
+    let how = page.texts("tbody td:last-child");
+    assert!(how[1].contains(", at “ControlPilot”. Try again"), "{how:?}");
+    let again = format!("/portal/templates/lora-pilot?again={}", crashed.id);
+    assert_eq!(page.attributes("tbody td:last-child a", "href"), [again]);
     browser.double.reply(
         "GET /v1/app-sessions?status=failed",
         200,
@@ -1169,8 +1177,11 @@ async fn the_history_groups_by_template_with_what_is_active_first() {
     browser
         .double
         .refuse("GET /v1/app-sessions", 503, "DOWN", "No.", &[]);
+    browser.double.refuse(call, 503, "DOWN", "No.", &[]);
     let page = browser.visit("/portal/templates/sessions").await;
     assert!(page.text(".empty").contains("could not be loaded"));
+    let older = browser.visit("/portal/templates/sessions?cursor=x").await;
+    assert!(older.text(".empty").contains("could not be loaded"));
 }
 
 #[tokio::test]
