@@ -193,6 +193,9 @@ pub struct Service {
     /// Checks passed in a row, of how many.
     pub passed: u32,
     pub needed: u32,
+    /// Which check of such a row the last one was; 0 before the first.
+    #[serde(default)]
+    pub check: u32,
     /// Of the last check: `200`, `503`, `connection refused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
@@ -249,7 +252,7 @@ pub struct Events {
 pub struct Event {
     /// Counts from 1 without gaps.
     pub sequence: i64,
-    /// Such as `app.running` or `service.checked`.
+    /// Such as `app.running` or `service.ready`.
     pub kind: String,
     pub phase: Phase,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// How much of a job a page has seen: the last event and the last log entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +59,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Mark {
         Ok(last.or_else(after).unwrap_or_default())
     }
 }
+
+/// What a connection is told that has had no other message for [`QUIET`].
+const ALIVE: &str = "alive";
+/// Pages ask by themselves when they have heard nothing for 45 seconds.
+const QUIET: Duration = Duration::from_secs(15);
 
 /// Redraws the element that `target` selects.
 pub(crate) fn redraw(target: &str, markup: Markup) -> Markup {
@@ -114,13 +120,23 @@ pub(crate) fn known(tag: &str) -> String {
 /// Answers with one message per item. When the items end without a
 /// [`disconnection`], the browser comes back by itself.
 pub(crate) fn answer(items: impl Stream<Item = (Mark, Markup)> + Send + 'static) -> Response {
+    answer_with(items, QUIET)
+}
+
+fn answer_with(
+    items: impl Stream<Item = (Mark, Markup)> + Send + 'static,
+    quiet: Duration,
+) -> Response {
     let messages = items.map(|(seen, markup)| {
         let message = Event::default().id(seen.to_string());
         Ok::<_, Infallible>(message.data(markup.into_string()))
     });
-    let mut response = Sse::new(messages)
-        .keep_alive(KeepAlive::default())
-        .into_response();
+    // A message and not a comment, of which a page learns nothing: one that hears nothing takes
+    // its connection for dead, however well that is.
+    let alive = KeepAlive::new()
+        .interval(quiet)
+        .event(Event::default().event(ALIVE));
+    let mut response = Sse::new(messages).keep_alive(alive).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // nginx would otherwise hold messages back until its buffer is full.
@@ -136,6 +152,16 @@ mod tests {
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let Ok(mark) = Mark::from_request_parts(&mut parts, &()).await;
         mark
+    }
+
+    #[tokio::test]
+    async fn a_page_to_which_nothing_happens_hears_that_its_connection_lives() {
+        let answer = answer_with(futures_util::stream::pending(), Duration::from_millis(10));
+        let mut body = answer.into_body().into_data_stream();
+        for _ in 0..2 {
+            // Of a comment no page would learn.
+            assert_eq!(body.next().await.unwrap().unwrap(), "event: alive\n\n");
+        }
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod scripts;
 
 pub(crate) use cut::{
     a_connection_that_is_cut_loses_and_repeats_nothing, a_page_that_hears_nothing_asks,
+    a_page_that_hears_nothing_more_asks_from_where_it_was,
 };
 pub(crate) use failed::a_failed_launch_shows_why_where_it_is_watched;
 pub(crate) use plain::{an_app_is_launched_used_and_stopped_without_javascript, one_page_grows};

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         apps::a_failed_launch_shows_why_where_it_is_watched,
         apps::a_connection_that_is_cut_loses_and_repeats_nothing,
         apps::a_page_that_hears_nothing_asks,
+        apps::a_page_that_hears_nothing_more_asks_from_where_it_was,
         keys::a_key_is_made_rotated_and_revoked,
         keys::a_key_is_made_rotated_and_revoked_without_javascript,
         files::a_file_goes_into_a_job_and_comes_out_of_it,

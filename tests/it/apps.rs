@@ -1,4 +1,5 @@
 //! Launched apps from the launch to the end, whatever the end is.
+mod checks;
 mod ends;
 mod kills;
 mod machine;

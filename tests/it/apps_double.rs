@@ -50,6 +50,7 @@ fn service(id: &str, label: &str, port: u16, primary: bool) -> Service {
         state: ServiceState::Waiting,
         passed: 0,
         needed: 2,
+        check: 0,
         outcome: None,
         checked_at: None,
         open: false,
@@ -133,6 +134,7 @@ fn services(phase: Phase) -> Vec<Service> {
             Phase::Services => {
                 service.state = ServiceState::Checking;
                 service.outcome = Some("503".into());
+                service.check = 1;
                 service.checked_at = Some(checked);
             }
             Phase::Running => {

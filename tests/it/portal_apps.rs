@@ -7,7 +7,7 @@ use crate::double::{Double, NOW, TOKEN};
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use junglegrid::api::apps::{Change, Session};
+use junglegrid::api::apps::{Change, Session, StepState};
 use junglegrid::client::Client;
 use junglegrid::domain::app::{EndCode, Phase, ServiceState};
 use junglegrid::domain::money::Usd;
@@ -600,11 +600,42 @@ async fn every_end_is_told_with_what_it_cost() {
 }
 
 #[tokio::test]
+async fn a_page_shows_what_its_stream_has_not_heard_of_yet() {
+    let browser = Browser::new();
+    let before = session(4, Phase::Running);
+    let mut extended = before.clone();
+    extended.last_event = before.last_event + 1;
+    extended.stops_at = before.stops_at.map(|at| at + Duration::hours(1));
+    browser.stream(&before, &[change(before.clone())]);
+    let call = format!("GET /v1/app-sessions/{}", before.id);
+    browser.double.reply(&call, 200, &extended);
+    let seen = change(before.clone()).events.last().unwrap().sequence;
+    let said = event(
+        extended.last_event,
+        "app.extended",
+        Phase::Running,
+        "Extended by 1 h",
+        "More was set aside.",
+    );
+    let events = json!({ "events": [said], "next_cursor": null, "has_more": false });
+    let call = format!("{call}/events?after={seen}");
+    browser.double.reply(&call, 200, &events);
+    let page = browser.visit(&path(&before)).await;
+    assert!(page.text("#events").contains("Extended by 1 h"));
+    let mark = format!("after={}.", extended.last_event);
+    let from = &page.attributes("[hx-sse\\:connect]", "hx-sse:connect")[0];
+    assert!(from.contains(&mark), "{from}");
+    let old = browser.page_of(&before).await;
+    assert_ne!(page.text("#c-stop"), old.text("#c-stop"));
+}
+
+#[tokio::test]
 async fn a_stream_begins_with_everything_and_goes_on_with_single_rows() {
     let browser = Browser::new();
     let waits = session(4, Phase::Services);
     let mut passed = waits.clone();
     passed.services[0].passed = 1;
+    passed.services[0].check = 1;
     passed.services[0].outcome = Some("200".into());
     let mut ready = session(4, Phase::Running);
     ready.services[2].state = ServiceState::Checking;
@@ -927,7 +958,13 @@ async fn without_scripts_a_page_grows_until_there_is_something_to_do() {
     after
         .events
         .push(event(6, "app.running", Phase::Running, "Never shown", ""));
-    browser.stream(&begins, &[change(begins.clone()), later, after]);
+    let mut slow = begins.clone();
+    let doing = slow.steps.iter_mut();
+    doing.for_each(|step| step.slow = step.state == StepState::Doing);
+    let mut usual = begins.clone();
+    usual.steps.iter_mut().for_each(|step| step.slow = false);
+    let changes = [change(usual), change(slow), later, after];
+    browser.stream(&begins, &changes);
     let page = browser.visit(&format!("{}/watch", path(&begins))).await;
     assert_eq!(page.header("x-accel-buffering"), "no");
     assert_eq!(page.texts("h1"), ["Watching the launch"]);
@@ -940,6 +977,8 @@ async fn without_scripts_a_page_grows_until_there_is_something_to_do() {
         at("Session created") < at("Pulling image") && at("Pulling image") < at("Ready at last")
     );
     assert_eq!(told.matches("Session created").count(), 1, "nothing twice");
+    assert!(at("Pulling image") < at("It takes longer than usual."));
+    assert_eq!(told.matches("longer than usual").count(), 1);
     assert!(!told.contains("Never shown"), "it ends when it is ready");
     assert_eq!(page.texts(".card button[form=open]"), ["Open dashboard"]);
     assert!(page.html.ends_with("</html>"), "the document is whole");
@@ -1101,11 +1140,15 @@ async fn the_history_groups_by_template_with_what_is_active_first() {
     let mut other = ended(40, EndCode::Stopped);
     other.template = "files".into();
     other.template_name = "Workspace files".into();
-    let sessions = vec![other, ended(41, EndCode::Crashed), session(2, Phase::Image)];
+    // One that is on both lists has ended in between.
+    let crashed = ended(41, EndCode::Crashed);
+    let active = vec![session(2, Phase::Image), session(41, Phase::Services)];
+    let call = "GET /v1/app-sessions?limit=100&status=active";
+    browser.double.reply(call, 200, &list(active, None));
     browser.double.reply(
-        "GET /v1/app-sessions",
+        "GET /v1/app-sessions?status=past",
         200,
-        &list(sessions, Some("next page")),
+        &list(vec![other, crashed.clone()], Some("next page")),
     );
     let page = browser.visit("/portal/templates/sessions").await;
     assert_eq!(page.texts("tr.by"), ["LoRA Pilot", "Workspace files"]);
@@ -1117,6 +1160,10 @@ async fn the_history_groups_by_template_with_what_is_active_first() {
         page.attributes("a[rel=next]", "href"),
         ["/portal/templates/sessions?cursor=next+page"]
     );
+    let how = page.texts("tbody td:last-child");
+    assert!(how[1].contains(", at “ControlPilot”. Try again"), "{how:?}");
+    let again = format!("/portal/templates/lora-pilot?again={}", crashed.id);
+    assert_eq!(page.attributes("tbody td:last-child a", "href"), [again]);
     browser.double.reply(
         "GET /v1/app-sessions?status=failed",
         200,
@@ -1130,8 +1177,11 @@ async fn the_history_groups_by_template_with_what_is_active_first() {
     browser
         .double
         .refuse("GET /v1/app-sessions", 503, "DOWN", "No.", &[]);
+    browser.double.refuse(call, 503, "DOWN", "No.", &[]);
     let page = browser.visit("/portal/templates/sessions").await;
     assert!(page.text(".empty").contains("could not be loaded"));
+    let older = browser.visit("/portal/templates/sessions?cursor=x").await;
+    assert!(older.text(".empty").contains("could not be loaded"));
 }
 
 #[tokio::test]

@@ -185,10 +185,9 @@ fn read(file: &str, slug: &str, text: &str, flaws: &mut Vec<Flaw>) -> Option<Man
             message,
         });
     };
-    let manifest = match toml::from_str::<Manifest>(text) {
+    let manifest = match parsed(text) {
         Ok(manifest) => manifest,
-        Err(error) => {
-            let (field, message) = unreadable(text, &error);
+        Err((field, message)) => {
             say(field, message);
             return None;
         }
@@ -206,6 +205,30 @@ fn read(file: &str, slug: &str, text: &str, flaws: &mut Vec<Flaw>) -> Option<Man
     Some(manifest)
 }
 
+/// The manifest, or the path of the field that is no such thing, and why.
+fn parsed(text: &str) -> Result<Manifest, (String, String)> {
+    let document = toml::Deserializer::parse(text).map_err(|error| unreadable(text, &error))?;
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let path = error.path().to_string();
+        let (field, message) = unreadable(text, error.inner());
+        // Of what is unknown or missing, the path may be that of the table around it.
+        let name = named(&message).filter(|name| path.rsplit('.').next() != Some(name));
+        let field = match (path.as_str(), name) {
+            ("." | "", Some(name)) => name.to_owned(),
+            ("." | "", None) => field,
+            (path, Some(name)) => format!("{path}.{name}"),
+            (path, None) => path.to_owned(),
+        };
+        (field, message)
+    })
+}
+
+/// What serde calls unknown or missing.
+fn named(message: &str) -> Option<&str> {
+    let names = message.contains("unknown field") || message.contains("missing field");
+    message.split('`').nth(1).filter(|_| names)
+}
+
 /// Where in `text` the trouble is, and what it is.
 pub(in crate::orchestrator) fn unreadable(text: &str, error: &toml::de::Error) -> (String, String) {
     let message = error.message().trim().replace('\n', ", ");
@@ -217,14 +240,11 @@ pub(in crate::orchestrator) fn unreadable(text: &str, error: &toml::de::Error) -
         return ("syntax".into(), message);
     }
     // Serde names the field that is unknown or missing; else it is the key of the line.
-    let quoted = message.split('`').nth(1);
-    let names = message.contains("unknown field") || message.contains("missing field");
-    let key = match quoted {
-        Some(name) if names => name.to_owned(),
-        _ => {
-            let line = text.lines().nth(number - 1).unwrap_or_default();
-            line.split('=').next().unwrap_or_default().trim().to_owned()
-        }
+    let key = if let Some(name) = named(&message) {
+        name.to_owned()
+    } else {
+        let line = text.lines().nth(number - 1).unwrap_or_default();
+        line.split('=').next().unwrap_or_default().trim().to_owned()
     };
     let header = text.lines().take(number).filter_map(|line| {
         let line = line.trim();

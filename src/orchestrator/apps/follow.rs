@@ -249,6 +249,7 @@ pub(super) fn checked(
     let Some(known) = session.manifest.service(&service.service) else {
         return (service, Vec::new());
     };
+    let in_a_row = service.in_a_row();
     service.checked_at = Some(now);
     let before = service.state;
     match found {
@@ -256,7 +257,7 @@ pub(super) fn checked(
             service.answered_at = Some(now);
             service.outcome = Some(outcome);
             let needed = known.readiness.successes.max(1);
-            service.passed = service.passed.saturating_add(1).min(needed);
+            service.passed = in_a_row.saturating_add(1).min(needed);
             if service.passed == needed {
                 service.state = ServiceState::Ready;
             } else if before == ServiceState::Waiting {
@@ -265,7 +266,10 @@ pub(super) fn checked(
         }
         Err(outcome) => {
             service.outcome = Some(outcome);
-            service.passed = 0;
+            service.passed = in_a_row;
+            if before == ServiceState::Ready {
+                service.passed = 0;
+            }
             service.state = match before {
                 ServiceState::Ready | ServiceState::Unready => ServiceState::Unready,
                 _ => ServiceState::Checking,

@@ -14,7 +14,7 @@ pub struct Service {
     /// The first label of its host name.
     pub origin: String,
     pub state: ServiceState,
-    /// Checks passed in a row.
+    /// Checks passed in a row; where the last one failed, before that.
     pub passed: u32,
     pub checked_at: Option<OffsetDateTime>,
     /// When a check last passed, whatever came after it.
@@ -22,6 +22,30 @@ pub struct Service {
     /// Of the last check: `200`, `503`, `connection refused`.
     pub outcome: Option<String>,
     pub ready_at: Option<OffsetDateTime>,
+}
+
+impl Service {
+    /// Whether the last check passed.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        self.answered_at.is_some() && self.answered_at == self.checked_at
+    }
+
+    /// Checks passed in a row up to now.
+    #[must_use]
+    pub fn in_a_row(&self) -> u32 {
+        if self.answers() { self.passed } else { 0 }
+    }
+
+    /// Which check of a row the last one was, from 1; 0 before the first.
+    #[must_use]
+    pub fn check(&self) -> u32 {
+        match self.checked_at {
+            None => 0,
+            Some(_) if self.answers() => self.passed.max(1),
+            Some(_) => self.passed.saturating_add(1),
+        }
+    }
 }
 
 pub(super) async fn insert(

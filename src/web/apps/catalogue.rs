@@ -1,8 +1,9 @@
 //! `/portal/templates`: what runs, what can be launched, and what ran before.
 use super::{history, rows, words};
-use crate::api::apps::{Filter, Session};
+use crate::api::apps::{End, Filter, Session};
 use crate::api::templates::Template;
 use crate::client::{self, Error as Refused};
+use crate::domain::app::Phase;
 use crate::web::Error;
 use crate::web::error::UNREACHABLE;
 use crate::web::jobs::text;
@@ -86,7 +87,7 @@ fn running(sessions: &[Session]) -> Markup {
 }
 
 fn active(session: &Session) -> Markup {
-    let ready = session.status == crate::domain::app::Phase::Running;
+    let ready = session.status == Phase::Running;
     html! {
         div.note.(if ready { "is-ok" } else { "is-run" }) {
             (ui::icon(if ready { "ok" } else { "run" }))
@@ -122,7 +123,7 @@ fn card(template: &Template) -> Markup {
             }
             div.small.mute hx-ignore {
                 p { (text::visible(&template.summary)) }
-                @if services.len() > 1 { p { "Services: " (services.join(", ")) } }
+                p { @if services.len() == 1 { "Service: " } @else { "Services: " } (services.join(", ")) }
                 p.half { "Starts in " (words::span(template.usual_start)) ", " (words::source(template.usual_start)) "." }
                 @if !template.launchable && let Some(why) = why {
                     p.half { (text::visible(&why.message)) @if let Some(action) = &why.action { " " (text::visible(action)) } }
@@ -150,6 +151,16 @@ fn custom() -> Markup {
     }
 }
 
+/// Where it failed, and the way to another try.
+fn failed(session: &Session, end: &End) -> Markup {
+    let step = end.failed_step.as_ref();
+    let step = step.and_then(|id| session.steps.iter().find(|step| step.id == *id));
+    html! {
+        @if let Some(step) = step { ", at “" (words::fit(&step.title, 48)) "”" }
+        ". " a href=(rows::again(session)) { "Try again" }
+    }
+}
+
 /// One row of a table of sessions.
 pub(super) fn row(session: &Session, now: time::OffsetDateTime) -> Markup {
     let runtime = rows::runs_for(session, now);
@@ -160,7 +171,15 @@ pub(super) fn row(session: &Session, now: time::OffsetDateTime) -> Markup {
             td.num { @match runtime { Some(seconds) => (ui::duration(seconds)), None => {} } }
             td.num { (session.cost_usd) }
             td { @match session.ended_at { Some(at) => (ui::time(at, now)), None => {} } }
-            td.small hx-ignore { @if session.end.is_some() { (words::ended(session)) } @else { (words::fit(&session.status_message, 60)) } }
+            td.small hx-ignore {
+                @match &session.end {
+                    Some(end) => {
+                        (words::ended(session))
+                        @if session.status == Phase::Failed { (failed(session, end)) }
+                    },
+                    None => (words::fit(&session.status_message, 60)),
+                }
+            }
         }
     }
 }

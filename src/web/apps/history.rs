@@ -14,6 +14,9 @@ use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+/// There is one per template.
+const MOST_ACTIVE: u32 = 100;
+
 /// What the address says. Empty means any.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -63,7 +66,7 @@ pub(super) async fn index(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Error> {
     let asked = asked.cleaned();
-    let found = told(viewer.api.apps(&asked.filter()).await)?;
+    let found = found(&viewer, &asked).await?;
     let listing = match &found {
         Ok(list) if list.app_sessions.is_empty() => none(&asked),
         Ok(list) => html! {
@@ -81,13 +84,46 @@ pub(super) async fn index(
             div {
                 p.crumbs { a href=(super::CATALOGUE) { "Templates" } }
                 h1 { "Sessions" }
-                p { "By template, newest first." }
+                p { "By template: what is active first, then the newest." }
             }
         }
         (filter(&asked))
         section.card.flush #sessions { (listing) }
     };
     Ok(shell::page(&viewer, "Sessions", Nav::Templates, main).into_response())
+}
+
+/// What is active comes first, however long ago it was launched.
+async fn found(viewer: &Viewer, asked: &Asked) -> Result<Result<List, String>, Error> {
+    if !asked.status.is_empty() {
+        return told(viewer.api.apps(&asked.filter()).await);
+    }
+    let of = |status: &str| Filter {
+        status: Some(status.to_owned()),
+        ..asked.filter()
+    };
+    let active = if asked.cursor.is_empty() {
+        let all = Filter {
+            limit: Some(MOST_ACTIVE),
+            ..of("active")
+        };
+        match told(viewer.api.apps(&all).await)? {
+            Ok(list) => list.app_sessions,
+            Err(why) => return Ok(Err(why)),
+        }
+    } else {
+        Vec::new()
+    };
+    Ok(told(viewer.api.apps(&of("past")).await)?.map(|mut past| {
+        // One that has ended in between is in both.
+        let ended = |one: &Session| past.app_sessions.iter().any(|other| other.id == one.id);
+        let mut all: Vec<Session> = active.into_iter().filter(|one| !ended(one)).collect();
+        all.append(&mut past.app_sessions);
+        List {
+            app_sessions: all,
+            ..past
+        }
+    }))
 }
 
 fn filter(asked: &Asked) -> Markup {

@@ -69,7 +69,7 @@ pub(super) fn go(session: &Session) -> Markup {
     html! {
         div #go {
             @if session.status.ended() {
-                a.btn.pri href={ (super::template_path(&session.template)) "?again=" (session.id) } {
+                a.btn.pri href=(again(session)) {
                     @if session.status == Phase::Failed { "Try again" } @else { "Launch again" }
                 }
             } @else if open {
@@ -79,6 +79,15 @@ pub(super) fn go(session: &Session) -> Markup {
             }
         }
     }
+}
+
+/// Where the same can be launched once more.
+pub(super) fn again(session: &Session) -> String {
+    format!(
+        "{}?again={}",
+        super::template_path(&session.template),
+        session.id
+    )
 }
 
 pub(super) fn halt(session: &Session) -> Markup {
@@ -234,7 +243,7 @@ fn service(service: &Service) -> Markup {
                 @if service.open { p.half { button.btn form="open" name="service" value=(fit(&service.id, 48)) { "Open" } } }
                 @if checked && let (Some(outcome), Some(at)) = (&service.outcome, service.checked_at) {
                     p.small.mute hx-ignore {
-                        "check " (service.passed.max(1)) " of " (service.needed) ": "
+                        "check " (service.check.max(1)) " of " (service.needed) ": "
                         (fit(outcome, 48)) " at " (clock(at))
                     }
                 }

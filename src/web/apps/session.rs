@@ -2,7 +2,7 @@
 //! done about it.
 use super::feed::{self, Feed};
 use super::{Which, page, words};
-use crate::api::apps::{Change, Open, Stop};
+use crate::api::apps::{Change, EventFilter, Open, Stop};
 use crate::client::Client;
 use crate::domain::id::AppSessionId;
 use crate::web::hx::{self, Fragment, Wants};
@@ -30,8 +30,26 @@ async fn now(api: &Client, id: AppSessionId, seen: Mark) -> Result<Change, Error
     }
 }
 
+/// The session as it is now, with all that happened. Streams follow what changes at a
+/// moment's distance: whoever has just extended a session would see it as it was before.
+async fn whole(api: &Client, id: AppSessionId) -> Result<Change, Error> {
+    let mut change = now(api, id, Mark::default()).await?;
+    change.session = api.app(id).await?;
+    let seen = page::seen(&change).event;
+    if change.session.last_event > seen {
+        let filter = EventFilter {
+            after: seen,
+            limit: None,
+        };
+        change
+            .events
+            .extend(api.app_events(id, &filter).await?.events);
+    }
+    Ok(change)
+}
+
 pub(super) async fn show(viewer: Viewer, Which(id): Which) -> Result<Response, Error> {
-    let change = now(&viewer.api, id, Mark::default()).await?;
+    let change = whole(&viewer.api, id).await?;
     let main = page::page(&change, viewer.now);
     let title = page::title(&change.session);
     Ok(shell::page(&viewer, &title, Nav::Templates, main).into_response())

@@ -66,9 +66,9 @@ fn told(
                 yield Ok(outcome(session, now).into_string());
                 return;
             }
-            let waiting = Some(session.awaited.clone()).filter(|_| session.status != Phase::Running);
+            let waiting = waiting(session);
             if waiting != waits {
-                yield Ok(awaited(session).into_string());
+                yield Ok(awaited(waiting.as_deref()).into_string());
                 waits = waiting;
             }
             next = match timeout_at(until, changes.next()).await {
@@ -90,8 +90,23 @@ fn happened(event: &Event) -> Markup {
     }
 }
 
-fn awaited(session: &Session) -> Markup {
-    html! { @if !session.awaited.is_empty() { p.mute hx-ignore { (words::fit(&session.awaited, 400)) } } }
+/// What is waited for, and whether for longer than usual.
+fn waiting(session: &Session) -> Option<String> {
+    let awaited = &session.awaited;
+    if awaited.is_empty() || session.status == Phase::Running {
+        return None;
+    }
+    let slow = session.steps.iter().any(|step| step.slow);
+    let slow = if slow {
+        " It takes longer than usual."
+    } else {
+        ""
+    };
+    Some(format!("{awaited}{slow}"))
+}
+
+fn awaited(what: Option<&str>) -> Markup {
+    html! { @if let Some(what) = what { p.mute hx-ignore { (words::fit(what, 400)) } } }
 }
 
 fn outcome(session: &Session, now: OffsetDateTime) -> Markup {

@@ -92,6 +92,40 @@ pub(crate) fn a_page_that_hears_nothing_asks() {
     });
 }
 
+pub(crate) fn a_page_that_hears_nothing_more_asks_from_where_it_was() {
+    block_on(async {
+        let Some(stage) = Stage::set() else { return };
+        let relay = Relay::to(stage.server.address).await;
+        let id = stage.launch("workspace-files");
+        let browser = Browser::open_behind(Visitor::Desk, &stage.server, relay.address).await;
+        browser.sign_in(EMAIL).await;
+        browser.go(&page_of(&id)).await;
+        record::start(&browser).await;
+        browser.see("html[data-live=on]").await;
+        let drawn = browser.count("#events > *").await;
+        stage.begin();
+        browser.see("#go button[form=open]").await;
+        lists_all_events(&stage, &browser, &id).await;
+        assert!(browser.count("#events > *").await > drawn);
+
+        relay.hold_streams();
+        relay.cut();
+        browser.see("html[data-live=retry]").await;
+        relay.mend(&[]);
+        // As for whoever comes back to the tab: it does not wait as long then.
+        let back = "document.dispatchEvent(new Event('visibilitychange'))";
+        assert_eq!(browser.ask(back).await, true);
+        browser.see("html[data-live=poll]").await;
+        stage.post(&format!("/v1/app-sessions/{id}/stop"), &json!({}));
+        browser.reads("#state", |text| text == "Ended").await;
+        browser.see("html[data-live=done]").await;
+        let ended = stage.session_is(&id, |session| session["status"] == "ended");
+        lists_all_events(&stage, &browser, &id).await;
+        printed_once(&stage, &browser, &ended).await;
+        assert_whole(&record::moments(&browser).await);
+    });
+}
+
 /// The page has every line that the app has printed, once.
 async fn printed_once(stage: &Stage, browser: &Browser, session: &Value) {
     let job = session["job_id"].as_str().unwrap();

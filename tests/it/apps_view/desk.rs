@@ -252,6 +252,9 @@ impl App<'_> {
         found.state = state;
         found.passed = passed;
         found.checked_at = Some(now);
+        if passed > 0 {
+            found.answered_at = Some(now);
+        }
         found.outcome = Some(outcome.into());
         if state == ServiceState::Ready {
             found.ready_at = Some(found.ready_at.unwrap_or(now));

@@ -96,19 +96,19 @@ fn flaws_name_the_file_the_field_and_the_line() {
         (
             "a typo",
             OWN.replace("label =", "lable ="),
-            "services.lable",
+            "services[0].lable",
             "line 22",
         ),
         (
             "a type",
             OWN.replace("port = 8080", "port = \"8080\""),
-            "services.port",
+            "services[0].port",
             "line 23",
         ),
         (
             "too much",
             OWN.replace("port = 8080", "port = 70000"),
-            "services.port",
+            "services[0].port",
             "line 23",
         ),
         (
@@ -126,8 +126,26 @@ fn flaws_name_the_file_the_field_and_the_line() {
         (
             "inside a line",
             OWN.replace(readiness, "readiness = { path = \"/\", pth = 1 }"),
-            "services.pth",
+            "services[0].readiness.pth",
             "line 25",
+        ),
+        (
+            "a type inside a line",
+            OWN.replace(readiness, "readiness = { path = \"/\", status = \"x\" }"),
+            "services[0].readiness.status",
+            "line 25",
+        ),
+        (
+            "missing inside a line",
+            OWN.replace(readiness, "readiness = { status = 200 }"),
+            "services[0].readiness.path",
+            "line 25",
+        ),
+        (
+            "missing in one of several",
+            OWN.replace("port = 8080\n", ""),
+            "services[0].port",
+            "line",
         ),
         (
             "syntax",

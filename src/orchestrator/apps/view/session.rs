@@ -8,7 +8,7 @@ use crate::domain::app::{EndCode, Phase, ServiceState};
 use crate::domain::money::Usd;
 use crate::domain::template;
 use crate::store::apps::AppSession;
-use crate::store::apps::services::Service;
+use crate::store::apps::services::Service as Stored;
 use crate::store::jobs::Job;
 use time::OffsetDateTime;
 
@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 pub(super) struct Parts {
     pub(super) session: AppSession,
     pub(super) job: Job,
-    pub(super) services: Vec<Service>,
+    pub(super) services: Vec<Stored>,
     pub(super) times: Times,
     /// Of what it printed; only of one that has failed.
     pub(super) last_lines: Vec<String>,
@@ -25,13 +25,13 @@ pub(super) struct Parts {
 
 impl Parts {
     /// The service that this is of, if it has ever been noted.
-    pub(super) fn service(&self, of: &template::Service) -> Option<&Service> {
+    pub(super) fn service(&self, of: &template::Service) -> Option<&Stored> {
         self.services
             .iter()
             .find(|service| service.service == of.id)
     }
 
-    pub(super) fn primary(&self) -> Option<&Service> {
+    pub(super) fn primary(&self) -> Option<&Stored> {
         self.service(self.session.manifest.primary())
     }
 
@@ -104,7 +104,8 @@ impl Parts {
             port: of.port,
             primary: of.primary,
             state: found.map_or(ServiceState::Waiting, |service| service.state),
-            passed: found.map_or(0, |service| service.passed),
+            passed: found.map_or(0, Stored::in_a_row),
+            check: found.map_or(0, Stored::check),
             needed: of.readiness.successes,
             outcome: found.and_then(|service| service.outcome.clone()),
             checked_at: found.and_then(|service| service.checked_at),

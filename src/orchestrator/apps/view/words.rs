@@ -19,12 +19,12 @@ pub(super) fn bytes(done: i64, total: i64) -> String {
     format!("{} of {} GB.", tenths(done), tenths(total))
 }
 
-/// `Check 1 of 2: 503 at 14:02:07 UTC.` Empty before the first.
+/// `Check 2 of 3: 503 at 14:02:07 UTC.` Empty before the first.
 pub(super) fn check(service: &Service, of: &template::Service) -> String {
     let (Some(outcome), Some(at)) = (&service.outcome, service.checked_at) else {
         return String::new();
     };
-    let number = service.passed.max(1);
+    let number = service.check();
     let needed = of.readiness.successes;
     format!("Check {number} of {needed}: {outcome} at {}.", clock(at))
 }
