@@ -6,6 +6,7 @@ pub mod logs;
 pub mod queries;
 mod row;
 pub mod runs;
+mod search;
 pub mod texts;
 
 use super::{Conn, Error};
