@@ -1301,7 +1301,7 @@ async fn a_job_that_was_an_app_says_how_the_app_ended() {
         (Status::Completed, EndCode::Exited, "Completed"),
         (Status::Failed, EndCode::NeverReady, "Failed"),
     ] {
-        let mut double = furnished();
+        let double = furnished();
         let mut overview = double::busy();
         overview.recent.truncate(1);
         let job = &mut overview.recent[0];
