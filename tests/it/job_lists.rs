@@ -521,9 +521,18 @@ async fn a_search_that_has_read_much_says_where_it_goes_on() {
     assert_eq!(second.body["has_more"], false);
     let many = api.get("/v1/jobs?status=active&q=other", &token).await;
     assert_eq!(ids(&many.body).len(), 20);
-    let none = api.get("/v1/jobs?status=failed&q=sought", &token).await;
-    assert_eq!(
-        (ids(&none.body).len(), &none.body["has_more"]),
-        (0, &json!(false))
-    );
+    // Where there is nothing to be found, the search says so at once.
+    for query in [
+        "status=failed&q=sought",
+        "status=active&q=nothing",
+        "workload_type=batch&q=nothing",
+        "image=none&q=sought",
+    ] {
+        let none = api.get(&format!("/v1/jobs?{query}"), &token).await;
+        assert_eq!(
+            (ids(&none.body).len(), &none.body["has_more"]),
+            (0, &json!(false)),
+            "{query}"
+        );
+    }
 }

@@ -144,12 +144,13 @@ impl Both<'_> {
                 effort += places.len();
                 having = Stream::new(places, end);
             }
-            let mut reached = self.next_end(&fitting, &having).cloned();
-            let descending = self.span.descending;
-            if let Some(end) = &reached {
-                let near = having.up_to(end, descending);
-                found.extend(common(&near, &fitting.up_to(end, descending)));
-            }
+            let Some(end) = self.next_end(&fitting, &having).cloned() else {
+                return Ok((found, None));
+            };
+            let near = having.up_to(&end, self.span.descending);
+            let fits = fitting.up_to(&end, self.span.descending);
+            found.extend(common(&near, &fits));
+            let mut reached = Some(end);
             for few in [&mut having, &mut fitting] {
                 if found.len() < wanted && few.has_few() {
                     effort += self.add(conn, &mut found, &few.places).await? * LOOK;
@@ -170,17 +171,18 @@ impl Both<'_> {
 
     /// How far can be told what both streams have; nothing if that is all.
     fn next_end<'s>(&self, fitting: &'s Stream, having: &'s Stream) -> Option<&'s At> {
-        let (Some(end), false) = (&having.end, having.places.is_empty()) else {
+        if having.places.is_empty() {
             // Where none has the text, it does not matter what else there is.
-            return match having.places.is_empty() {
-                true => having.end.as_ref(),
-                false => fitting.end.as_ref(),
-            };
+            return having.end.as_ref();
+        }
+        let Some(end) = &having.end else {
+            return fitting.end.as_ref();
         };
         let other = fitting.end.as_ref()?;
-        Some(match self.span.descending {
-            true => end.max(other),
-            false => end.min(other),
+        Some(if self.span.descending {
+            end.max(other)
+        } else {
+            end.min(other)
         })
     }
 
