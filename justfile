@@ -24,7 +24,7 @@ fmt:
 e2e *arguments:
     JUNGLEGRID_TEST_REQUIRE_ALL=1 cargo test --test browser -- {{arguments}}
 
-# Measure; prints figures, asserts nothing
+# Measure lists of jobs; takes how many, and a directory to keep them in for the next time
 bench *arguments:
     cargo bench --bench jobs_page -- {{arguments}}
 

@@ -1,5 +1,6 @@
 //! Jobs: contract sections 3.1 to 3.7 and 3.10.
 use super::openapi::Time;
+use crate::domain::app::EndCode;
 use crate::domain::calibration::Calibration;
 use crate::domain::estimate::Confidence;
 use crate::domain::history::Basis;
@@ -361,6 +362,10 @@ pub struct Job {
     /// The app that it is, if it was launched from a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_session_id: Option<AppSessionId>,
+    /// How that app ended, once the job has: one that never became ready is a job that
+    /// was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_session_end: Option<EndCode>,
     /// The last event's number: what a page that follows the job starts from.
     pub last_event: i64,
 }

@@ -23,6 +23,12 @@ macro_rules! id {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Uuid);
 
+        impl $name {
+            /// No id stands before this one in an order of ids, and none behind the other.
+            pub const MIN: Self = Self(Uuid::nil());
+            pub const MAX: Self = Self(Uuid::max());
+        }
+
         impl Id for $name {
             fn at(now: OffsetDateTime, random: [u8; 10]) -> Self {
                 let millis = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! What looks like a secret, so that it is not shown where others may look.
 
 /// Beginnings of tokens that programs give out.
-const TOKENS: [&str; 17] = [
+const TOKENS: [&str; 22] = [
     "jg_",
     "jgs_",
     "jgn_",
@@ -13,15 +13,23 @@ const TOKENS: [&str; 17] = [
     "glpat-",
     "sk-",
     "sk_",
-    "xoxb-",
-    "xoxp-",
+    "xox",
     "AKIA",
+    "ASIA",
+    "AIza",
+    "ghu_",
+    "ghr_",
+    "rk_",
+    "whsec_",
     "ya29.",
     "npm_",
     "eyJ",
 ];
 /// Characters that must follow.
 const LENGTH: usize = 16;
+
+/// What a private key, or whatever else is written so, begins and ends with.
+const BLOCK: [&str; 2] = ["-----BEGIN ", "-----END "];
 
 /// Whether what is called so is secret: `HF_TOKEN`, `db.password`, not `MAX_TOKENS`.
 #[must_use]
@@ -46,6 +54,66 @@ pub fn is_secret_name(name: &str) -> bool {
     })
 }
 
+/// Whether a value looks like one that a machine has made up: a word of 20 characters or
+/// more whose letters and digits take turns without any order.
+#[must_use]
+pub fn looks_random(value: &str) -> bool {
+    #[derive(PartialEq, Eq)]
+    enum Is {
+        Digit,
+        Lower,
+        Upper,
+        Mark,
+    }
+    let value = value.trim();
+    let mut counts = [0_u32; 128];
+    let mut turns = 0_u32;
+    let (mut letters, mut digits) = (false, false);
+    let mut before = Is::Mark;
+    for c in value.bytes() {
+        let is = match c {
+            b'0'..=b'9' => Is::Digit,
+            b'a'..=b'z' => Is::Lower,
+            b'A'..=b'Z' => Is::Upper,
+            b'+' | b'/' | b'=' | b'_' | b'-' => Is::Mark,
+            _ => return false,
+        };
+        digits |= is == Is::Digit;
+        letters |= matches!(is, Is::Lower | Is::Upper);
+        turns += u32::from(before != is && before != Is::Mark && is != Is::Mark);
+        counts[usize::from(c)] += 1;
+        before = is;
+    }
+    let length = f64::from(u32::try_from(value.len()).unwrap_or(u32::MAX));
+    let bits: f64 = counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| f64::from(*count) / length)
+        .map(|share| -share * share.log2())
+        .sum();
+    // Names such as `llama-3-8b-instruct-q4` take turns too, but seldom.
+    value.len() >= 20 && letters && digits && f64::from(turns) >= length / 4.0 && bits >= 3.0
+}
+
+/// Whether all of a value is secret, whatever it is called.
+#[must_use]
+pub fn is_secret_value(value: &str) -> bool {
+    let all = |(start, end)| start == 0 && end == value.trim().len();
+    looks_random(value) || token(value.trim()).is_some_and(all)
+}
+
+/// Whether a word of a command line, such as `--api-key`, says that the next one is secret.
+#[must_use]
+pub fn announces_secret(word: &str) -> bool {
+    word.strip_prefix("--").is_some_and(ends_secret)
+}
+
+/// Whether the last word of a name is what makes it secret: `--token`, not `--token-file`.
+fn ends_secret(name: &str) -> bool {
+    let last = name.rsplit(|c: char| !c.is_alphanumeric()).next();
+    last.is_some_and(is_secret_name)
+}
+
 /// The text with `${SECRET}` in place of every token in it, or nothing if there is none.
 #[must_use]
 pub fn without_tokens(text: &str) -> Option<String> {
@@ -68,6 +136,14 @@ fn token(text: &str) -> Option<(usize, usize)> {
     let mut from = 0;
     while let Some(start) = text[from..].find(of) {
         let start = from + start;
+        if text[start..].starts_with(BLOCK[0]) {
+            let end = text[start..].find(BLOCK[1]).map_or(text.len(), |at| {
+                let at = start + at + BLOCK[1].len();
+                let rest = text[at..].find("-----");
+                rest.map_or(text.len(), |dashes| at + dashes + 5)
+            });
+            return Some((start, end));
+        }
         let word = text[start..]
             .find(|c| !of(c))
             .map_or(text.len(), |end| start + end);
@@ -76,6 +152,9 @@ fn token(text: &str) -> Option<(usize, usize)> {
             .find(|token| text[start..word].starts_with(**token));
         if known.is_some_and(|token| word - start >= token.len() + LENGTH) {
             return Some((start, word));
+        }
+        if let Some(value) = assigned(text, start, word) {
+            return Some(value);
         }
         // A URL may carry a password before its host.
         if text[word..].starts_with("://")
@@ -86,6 +165,29 @@ fn token(text: &str) -> Option<(usize, usize)> {
         from = word;
     }
     None
+}
+
+/// What is given to a secret name: `HF_TOKEN=…`, `--api-key=…`, `--password …`.
+fn assigned(text: &str, start: usize, word: usize) -> Option<(usize, usize)> {
+    let name = &text[start..word];
+    let rest = &text[word..];
+    let begin = match rest.strip_prefix('=') {
+        Some(_) if ends_secret(name) => word + 1,
+        None if announces_secret(name) => word + (rest.len() - rest.trim_start_matches(' ').len()),
+        _ => return None,
+    };
+    let value = &text[begin..];
+    let (begin, end) = match value.chars().next()? {
+        quote @ ('"' | '\'') => (begin + 1, value[1..].find(quote).map(|at| at + 1)),
+        _ => {
+            let over = |c: char| c.is_whitespace() || "'\";&|".contains(c);
+            (begin, value.find(over))
+        }
+    };
+    let end = end.map_or(text.len(), |at| text.len() - value.len() + at);
+    let value = &text[begin..end];
+    let plain = value.starts_with(['$', '-']) || value.chars().count() < 6;
+    (begin > word && !plain).then_some((begin, end))
 }
 
 /// The password of `user:password@host`.
@@ -130,6 +232,32 @@ mod tests {
     }
 
     #[test]
+    fn values_that_a_machine_has_made_up_are_known() {
+        for value in [
+            "9f86d081884c7d659a2feaa0c55ad015",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "0198c1f2-a4b6-7c3d-8e9f-0a1b2c3d4e5f",
+            "q7Zt3Kp0Wm9Xv2Bn6Yd1",
+        ] {
+            assert!(looks_random(value), "{value}");
+        }
+        for value in [
+            "",
+            "7",
+            "12345678901234567890",
+            "meta-llama/Llama-3-8b-instruct-q4_k_m",
+            "/workspace/inputs/data-2026-11-23.csv",
+            "the quick brown fox jumps 10 times",
+            "my-long-experiment-name-v2-final",
+            "aaaaaaaaaaaaaaaaaaaaaaaaa1a1a1a1",
+            "2026-11-23T12:00:00Z",
+            "https://example.org/a1b2c3d4e5f6a7b8c9",
+        ] {
+            assert!(!looks_random(value), "{value}");
+        }
+    }
+
+    #[test]
     fn tokens_are_found_wherever_they_stand() {
         let hidden = |text: &str| without_tokens(text);
         assert_eq!(
@@ -144,7 +272,25 @@ mod tests {
             hidden("psql postgres://ada:hunter2@db/x").as_deref(),
             Some("psql postgres://ada:${SECRET}@db/x")
         );
+        assert_eq!(
+            hidden("HF_TOKEN=abc123 run --password 'hunter 2' --api-key=plainkey").as_deref(),
+            Some("HF_TOKEN=abc123 run --password '${SECRET}' --api-key=${SECRET}")
+                .map(|text| text.replace("abc123", "${SECRET}"))
+                .as_deref()
+        );
+        assert_eq!(
+            hidden("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nx")
+                .as_deref(),
+            Some("${SECRET}\nx")
+        );
+        assert_eq!(
+            hidden("xoxa-2-0123456789abcdef").as_deref(),
+            Some("${SECRET}")
+        );
         for plain in [
+            "run --token-file /run/secrets/hf --key 2 --tokenizer llama",
+            "HF_TOKEN=$HF_TOKEN run --password \"$PASSWORD\"",
+            "HF_TOKEN= run",
             "python3 train.py",
             "hf_short",
             "task-0123456789abcdefgh",

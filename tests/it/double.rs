@@ -283,6 +283,7 @@ pub(crate) fn job(
         },
         warnings: Vec::new(),
         app_session_id: None,
+        app_session_end: None,
         last_event: 3,
     }
 }

@@ -35,9 +35,14 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
         ("jobs that have not ended", queries::ACTIVE, "jobs_by_"),
         ("ends by day", days::SINCE, "sqlite_autoindex_job_days_1 "),
         (
-            "blocks with a text",
-            texts::BLOCKS,
-            "sqlite_autoindex_job_texts_1 ",
+            "the newest with a text",
+            texts::NEWEST,
+            "job_texts_newest (workspace=? AND last_at>? AND (last_at,block)<(?,?))",
+        ),
+        (
+            "the oldest with a text",
+            texts::OLDEST,
+            "job_texts_oldest (workspace=? AND (first_at,block)>(?,?) AND first_at<?)",
         ),
         ("the queue", queries::QUEUE, "jobs_by_status "),
         ("what is taken", jobs::occupied::BY_NODE, "runs_by_state "),
@@ -267,10 +272,9 @@ async fn every_list_of_jobs_is_read_in_its_own_order() {
                     assert!(ends.iter().any(|end| step.contains(end)), "{what}");
                     assert!(!sort.by_time() || step.contains("COVERING"), "{what}");
                 }
-                assert!(
-                    steps.iter().all(|step| !step.contains("TEMP B-TREE")),
-                    "{what}"
-                );
+                // Walk by walk comes sorted; what several of them find is put in order once.
+                let sorts = steps.iter().filter(|step| step.contains("TEMP B-TREE"));
+                assert_eq!(sorts.count(), usize::from(walks.len() > 1), "{what}");
             }
         }
     }

@@ -10,6 +10,7 @@ use http_body_util::BodyExt as _;
 use junglegrid::api::apps::{Change, Session, StepState};
 use junglegrid::client::Client;
 use junglegrid::domain::app::{EndCode, Phase, ServiceState};
+use junglegrid::domain::job::Status;
 use junglegrid::domain::money::Usd;
 use junglegrid::web;
 use scraper::{Html, Selector};
@@ -1338,4 +1339,27 @@ async fn a_job_that_is_an_app_leads_to_its_session() {
     let page = browser.visit("/portal").await;
     let links = page.attributes("#job-rows td a", "href");
     assert_eq!(links, [path(&session(5, Phase::Running))]);
+}
+
+#[tokio::test]
+async fn a_job_that_was_an_app_says_how_the_app_ended() {
+    for (status, end, word) in [
+        (Status::Cancelled, EndCode::NeverReady, "Never ready"),
+        (Status::Cancelled, EndCode::Idle, "Expired"),
+        (Status::Cancelled, EndCode::Stopped, "Cancelled"),
+        (Status::Completed, EndCode::Crashed, "Failed"),
+        (Status::Completed, EndCode::Exited, "Completed"),
+        (Status::Failed, EndCode::NeverReady, "Failed"),
+    ] {
+        let double = furnished();
+        let mut overview = double::busy();
+        overview.recent.truncate(1);
+        let job = &mut overview.recent[0];
+        job.status = status;
+        job.app_session_id = Some(id(5));
+        job.app_session_end = Some(end);
+        double.reply("GET /v1/overview", 200, &overview);
+        let page = Browser::over(double).visit("/portal").await;
+        assert_eq!(page.texts("#job-rows .badge"), [word], "{status} {end:?}");
+    }
 }

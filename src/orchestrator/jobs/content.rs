@@ -12,6 +12,14 @@ pub(super) async fn get(cx: Cx, call: Call<GetJobContent>) -> Result<Submission,
     let job = super::find(&mut conn, cx.caller.workspace, call.path.0).await?;
     let mut content = drafts::to_content(&job.spec);
     let mut secrets = BTreeSet::new();
+    if let Some(Value::Object(environment)) = content.get_mut("environment") {
+        for (name, value) in environment {
+            // What is set for programs alone tells little by its name.
+            if value.as_str().is_some_and(secret::is_secret_value) {
+                put_aside(name, value, &mut secrets);
+            }
+        }
+    }
     for value in content.values_mut() {
         hide(value, &mut secrets);
     }
@@ -30,13 +38,25 @@ fn hide(value: &mut Value, secrets: &mut BTreeSet<String>) {
                 secrets.insert("SECRET".into());
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
+        Value::Array(items) => {
+            let mut announced = false;
+            for item in items {
+                let word = item.as_str().unwrap_or_default();
+                let next = secret::announces_secret(word);
+                let plain = word.is_empty() || word.starts_with(['-', '$']);
+                if announced && !plain {
+                    *item = Value::String("${SECRET}".into());
+                    secrets.insert("SECRET".into());
+                } else {
+                    hide(item, secrets);
+                }
+                announced = next;
+            }
+        }
         Value::Object(fields) => {
             for (name, value) in fields {
                 if secret::is_secret_name(name) && holds_something(value) {
-                    let place = placeholder(name);
-                    *value = Value::String(format!("${{{place}}}"));
-                    secrets.insert(place);
+                    put_aside(name, value, secrets);
                 } else {
                     hide(value, secrets);
                 }
@@ -44,6 +64,13 @@ fn hide(value: &mut Value, secrets: &mut BTreeSet<String>) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Puts the name of a value in its place.
+fn put_aside(name: &str, value: &mut Value, secrets: &mut BTreeSet<String>) {
+    let place = placeholder(name);
+    *value = Value::String(format!("${{{place}}}"));
+    secrets.insert(place);
 }
 
 fn holds_something(value: &Value) -> bool {

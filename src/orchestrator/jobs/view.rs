@@ -4,7 +4,7 @@ use crate::api::logs::Item;
 use crate::clock::micros;
 use crate::domain::estimate::said;
 use crate::domain::file::{FileName, JobFile, Kind};
-use crate::domain::id::JobId;
+use crate::domain::id::{AppSessionId, JobId};
 use crate::domain::job::{Failure, Outcome, Phase, State};
 use crate::domain::money::Usd;
 use crate::orchestrator::Error;
@@ -12,7 +12,7 @@ use crate::orchestrator::lifecycle::summary;
 use crate::store::jobs::Job;
 use crate::store::jobs::events::Event;
 use crate::store::jobs::logs::Line;
-use crate::store::{Conn, artifacts};
+use crate::store::{Conn, apps, artifacts};
 use time::OffsetDateTime;
 
 /// Contract 3.5. `delay` says why it waits, if it does.
@@ -106,6 +106,7 @@ pub(in crate::orchestrator) fn job(
         actual_cost_usd: job.cost,
         warnings: job.quote.warnings,
         app_session_id: job.spec.app,
+        app_session_end: None,
         last_event: job.last_event,
     }
 }
@@ -250,7 +251,7 @@ fn given(files: &[JobFile], kind: Kind) -> Vec<wire::InputFile> {
         .collect()
 }
 
-/// Adds to jobs what was collected of them.
+/// Adds to jobs what was collected of them, and how those ended that are apps.
 pub(in crate::orchestrator) async fn with_collections(
     conn: &mut Conn,
     jobs: &mut [wire::Job],
@@ -258,7 +259,12 @@ pub(in crate::orchestrator) async fn with_collections(
     let ended = jobs.iter().filter(|job| job.status.ended());
     let ids: Vec<JobId> = ended.map(|job| job.id).collect();
     let mut collections = artifacts::collections(conn, &ids).await?;
+    let ended = jobs.iter().filter(|job| job.status.ended());
+    let apps: Vec<AppSessionId> = ended.filter_map(|job| job.app_session_id).collect();
+    let ends = apps::queries::ends(conn, &apps).await?;
     for job in jobs {
+        let app = job.app_session_id.filter(|_| job.status.ended());
+        job.app_session_end = app.and_then(|app| ends.get(&app).copied());
         let Some(collection) = collections.remove(&job.id) else {
             continue;
         };

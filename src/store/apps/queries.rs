@@ -2,9 +2,11 @@
 use super::AppSession;
 use super::row::Row;
 use crate::clock::{from_micros, micros};
-use crate::domain::app::Phase;
+use crate::domain::app::{EndCode, Phase};
 use crate::domain::id::{AppSessionId, WorkspaceId};
-use crate::store::{Conn, Error, corrupt};
+use crate::store::{Conn, Error, corrupt, places};
+use sqlx::AssertSqlSafe;
+use std::collections::HashMap;
 use time::OffsetDateTime;
 
 /// Which sessions a list shows.
@@ -47,6 +49,31 @@ pub async fn page(
     .fetch_all(conn)
     .await?;
     rows.into_iter().map(AppSession::try_from).collect()
+}
+
+/// Why these sessions ended or are ending, whosever they are, as far as it is known.
+pub async fn ends(
+    conn: &mut Conn,
+    ids: &[AppSessionId],
+) -> Result<HashMap<AppSessionId, EndCode>, Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = format!(
+        "SELECT id, end_code FROM app_sessions WHERE end_code IS NOT NULL AND id IN ({})",
+        places(ids.len())
+    );
+    let mut query = sqlx::query_as::<_, (String, String)>(AssertSqlSafe(sql));
+    for id in ids {
+        query = query.bind(id.to_string());
+    }
+    let ends = query.fetch_all(conn).await?.into_iter().map(|(id, code)| {
+        let wrong = |what| corrupt("app_sessions", &id, what);
+        let session = id.parse().map_err(|_| wrong("id"))?;
+        let code = EndCode::named(&code).ok_or_else(|| wrong("end_code"))?;
+        Ok((session, code))
+    });
+    ends.collect()
 }
 
 /// Every session that has not ended, oldest first: only which they are, so that one

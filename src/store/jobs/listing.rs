@@ -1,20 +1,16 @@
 //! Lists of jobs: filtered, sorted, and read page by page in both directions.
 //!
 //! Every list is read off an index in its own order. What a filter leaves open is
-//! walked once for each of its values, and the walks are put together here: no
-//! list looks at jobs that are not on its page. A text is looked for in blocks; see
-//! [`super::texts`].
-use super::Job;
+//! walked once for each of its values, and the walks are put together: no list looks
+//! at jobs that are not on its page. How a text is looked for, [`super::search`] says.
 use super::row::Row;
-use super::texts::{Search, Sought};
+use super::{Job, search};
 use crate::clock::micros;
 use crate::domain::id::WorkspaceId;
 use crate::domain::job::Status;
 use crate::domain::spec::WorkloadType;
 use crate::store::{Conn, Error, places};
-use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::query::QueryAs;
-use sqlx::{Any, AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 
 /// In which order.
@@ -115,21 +111,49 @@ pub struct Page {
     pub reached: Option<(i64, String)>,
 }
 
-/// A search looks at so many jobs that have the text, or one of the statuses, and
-/// goes on with the next page.
-const LOOKS: usize = 2_000;
-/// Of them at a time.
-const CHUNK: usize = 250;
-
 /// From where to where jobs are read; neither end is included.
 #[derive(Debug, Clone)]
-struct Span {
-    after: (i64, String),
-    before: (i64, String),
-    descending: bool,
+pub(super) struct Span {
+    pub(super) after: (i64, String),
+    pub(super) before: (i64, String),
+    pub(super) descending: bool,
+}
+
+impl Span {
+    /// Whether this place is in it.
+    pub(super) fn holds(&self, at: i64, id: &str) -> bool {
+        (self.after.0, self.after.1.as_str()) < (at, id)
+            && (at, id) < (self.before.0, self.before.1.as_str())
+    }
+
+    /// What of it comes after this place in the direction of reading.
+    pub(super) fn beyond(&self, place: &(i64, String)) -> Self {
+        let mut span = self.clone();
+        if span.descending {
+            span.before = span.before.min(place.clone());
+        } else {
+            span.after = span.after.max(place.clone());
+        }
+        span
+    }
 }
 
 impl Filter {
+    /// Whether nothing but a text, a time and an order are asked for.
+    pub(super) fn has_text_only(&self) -> bool {
+        self.statuses.is_empty() && self.workload_type.is_none() && self.image.is_empty()
+    }
+
+    /// Whether a job with these has what is asked for besides the text and the time.
+    pub(super) fn fits(&self, status: &str, workload_type: &str, image: &str) -> bool {
+        let any = self.statuses.is_empty();
+        (any || self.statuses.iter().any(|one| one.name() == status))
+            && self
+                .workload_type
+                .is_none_or(|one| one.name() == workload_type)
+            && (self.image.is_empty() || self.image == image)
+    }
+
     fn span(&self) -> Span {
         let descends = self.sort != Sort::Oldest;
         let backward = self.place.as_ref().is_some_and(|place| place.before);
@@ -140,18 +164,14 @@ impl Filter {
             after.0 = self.from.unwrap_or(i64::MIN);
             before.0 = self.until.unwrap_or(i64::MAX);
         }
-        if let Some(place) = &self.place {
-            let place = (place.key, place.id.clone());
-            if descending {
-                before = before.min(place);
-            } else {
-                after = after.max(place);
-            }
-        }
-        Span {
+        let span = Span {
             after,
             before,
             descending,
+        };
+        match &self.place {
+            Some(place) => span.beyond(&(place.key, place.id.clone())),
+            None => span,
         }
     }
 
@@ -219,15 +239,17 @@ impl Filter {
                  LIMIT $6) AS walk{n}"
             )
         });
-        walks.collect::<Vec<_>>().join(" UNION ALL ")
-    }
-
-    /// How many jobs all walks find together, as far as `$6`.
-    fn counting(&self) -> String {
-        format!(
-            "SELECT COUNT(*) FROM ({} LIMIT $6) AS all_walks",
-            self.statement()
-        )
+        let walks: Vec<String> = walks.collect();
+        let all = walks.join(" UNION ALL ");
+        match walks.len() {
+            1 => all,
+            // The limit inside keeps SQLite from merging walk by walk, which takes longer
+            // than to sort so few.
+            count => format!(
+                "SELECT * FROM ({all} LIMIT $6 * {count}) AS walks
+                 ORDER BY place {order}, id {order} LIMIT $6"
+            ),
+        }
     }
 }
 
@@ -245,7 +267,7 @@ pub async fn list(conn: &mut Conn, workspace: WorkspaceId, filter: &Filter) -> R
             reached: None,
         }
     } else {
-        search(conn, workspace, filter, &span).await?
+        search::search(conn, workspace, filter, span).await?
     };
     if filter.place.as_ref().is_some_and(|place| place.before) {
         page.jobs.reverse();
@@ -253,17 +275,15 @@ pub async fn list(conn: &mut Conn, workspace: WorkspaceId, filter: &Filter) -> R
     Ok(page)
 }
 
-/// A statement of walks, with its parameters.
-fn bound<'q, T>(
-    statement: String,
+/// Where the first jobs of a span are, in the direction of reading: what the
+/// statement says, `limit` at most.
+pub(super) async fn walk(
+    conn: &mut Conn,
     workspace: WorkspaceId,
-    filter: &'q Filter,
-    span: &'q Span,
-    limit: usize,
-) -> QueryAs<'q, Any, T, AnyArguments>
-where
-    T: for<'r> FromRow<'r, AnyRow>,
-{
+    filter: &Filter,
+    span: &Span,
+    (statement, limit): (String, usize),
+) -> Result<Vec<(i64, String)>, Error> {
     let mut query = sqlx::query_as(AssertSqlSafe(statement))
         .bind(workspace.to_string())
         .bind(span.after.0)
@@ -274,30 +294,11 @@ where
     if !filter.image.is_empty() {
         query = query.bind(&filter.image);
     }
-    query
-}
-
-/// Where the first jobs of a span are, in the direction of reading: what the
-/// statement says, `limit` at most.
-async fn walk(
-    conn: &mut Conn,
-    workspace: WorkspaceId,
-    filter: &Filter,
-    span: &Span,
-    (statement, limit): (String, usize),
-) -> Result<Vec<(i64, String)>, Error> {
-    let query = bound(statement, workspace, filter, span, limit);
-    let mut places = query.fetch_all(conn).await?;
-    places.sort_unstable();
-    if span.descending {
-        places.reverse();
-    }
-    places.truncate(limit);
-    Ok(places)
+    Ok(query.fetch_all(conn).await?)
 }
 
 /// The jobs at these places, in this order.
-async fn read(conn: &mut Conn, at: &[(i64, String)]) -> Result<Vec<Job>, Error> {
+pub(super) async fn read(conn: &mut Conn, at: &[(i64, String)]) -> Result<Vec<Job>, Error> {
     if at.is_empty() {
         return Ok(Vec::new());
     }
@@ -313,140 +314,4 @@ async fn read(conn: &mut Conn, at: &[(i64, String)]) -> Result<Vec<Job>, Error> 
         jobs.insert(job.id.to_string(), job);
     }
     Ok(at.iter().filter_map(|(_, id)| jobs.remove(id)).collect())
-}
-
-/// Those with the text. Few jobs with one of the statuses are looked at one by one;
-/// else those with the text are asked for their status.
-async fn search(
-    conn: &mut Conn,
-    workspace: WorkspaceId,
-    filter: &Filter,
-    span: &Span,
-) -> Result<Page, Error> {
-    let text = filter.text.to_lowercase();
-    let wanted = filter.limit + 1;
-    let mut found = Vec::new();
-    let mut reached = None;
-    let few = if filter.statuses.is_empty() {
-        None
-    } else {
-        let asked = bound(filter.counting(), workspace, filter, span, LOOKS + 1);
-        let (count,): (i64,) = asked.fetch_one(&mut *conn).await?;
-        if usize::try_from(count).is_ok_and(|count| count <= LOOKS) {
-            let ask = (filter.statement(), LOOKS);
-            Some(walk(conn, workspace, filter, span, ask).await?)
-        } else {
-            None
-        }
-    };
-    if let Some(all) = few {
-        for chunk in all.chunks(CHUNK) {
-            let with = with_text(conn, chunk, &text).await?;
-            found.extend(with);
-            if found.len() >= wanted {
-                break;
-            }
-        }
-    } else {
-        let image = filter.image.to_lowercase();
-        let sought = Sought {
-            text: &text,
-            workload_type: filter.workload_type,
-            image: &image,
-            after: (span.after.0, &span.after.1),
-            before: (span.before.0, &span.before.1),
-            newest_first: span.descending,
-        };
-        let certain = filter.statuses.is_empty() && filter.image.is_empty();
-        // Most often the first few are enough.
-        let mut step = if certain { wanted } else { 2 * wanted };
-        let mut search = Search::begin(conn, workspace, sought).await?;
-        let mut looks = 0;
-        loop {
-            let next = search.next(conn, step).await?;
-            let over = next.len() < step;
-            looks += next.len();
-            step = CHUNK.max(step);
-            let last = next.last().cloned();
-            if certain {
-                found.extend(next);
-            } else {
-                found.extend(confirmed(conn, next, filter).await?);
-            }
-            if over || found.len() >= wanted {
-                break;
-            }
-            if looks >= LOOKS {
-                reached = last;
-                break;
-            }
-        }
-    }
-    let more = found.len() > filter.limit || reached.is_some();
-    if found.len() > filter.limit {
-        found.truncate(filter.limit);
-        reached = None;
-    }
-    Ok(Page {
-        jobs: read(conn, &found).await?,
-        more,
-        reached,
-    })
-}
-
-/// Those of `all` that have the text.
-async fn with_text(
-    conn: &mut Conn,
-    all: &[(i64, String)],
-    text: &str,
-) -> Result<Vec<(i64, String)>, Error> {
-    let sql = format!(
-        "SELECT id, haystack FROM jobs WHERE id IN ({})",
-        places(all.len())
-    );
-    let mut query = sqlx::query_as::<_, (String, String)>(AssertSqlSafe(sql));
-    for (_, id) in all {
-        query = query.bind(id);
-    }
-    let texts: HashMap<String, String> = query.fetch_all(conn).await?.into_iter().collect();
-    let has = |id: &String| texts.get(id).is_some_and(|all| all.contains(text));
-    Ok(all.iter().filter(|(_, id)| has(id)).cloned().collect())
-}
-
-/// Those of `all` that have one of the statuses, and the image as it is written.
-async fn confirmed(
-    conn: &mut Conn,
-    all: Vec<(i64, String)>,
-    filter: &Filter,
-) -> Result<Vec<(i64, String)>, Error> {
-    if all.is_empty() {
-        return Ok(all);
-    }
-    let mut kept = Vec::new();
-    for chunk in all.chunks(CHUNK) {
-        let sql = format!(
-            "SELECT id, status, image FROM jobs WHERE id IN ({})",
-            places(chunk.len())
-        );
-        let mut query = sqlx::query_as::<_, (String, String, String)>(AssertSqlSafe(sql));
-        for (_, id) in chunk {
-            query = query.bind(id);
-        }
-        let is_wanted = |status: &str, image: &str| {
-            let statuses = &filter.statuses;
-            (statuses.is_empty() || statuses.iter().any(|one| one.name() == status))
-                && (filter.image.is_empty() || filter.image == image)
-        };
-        let found: HashMap<String, bool> = query
-            .fetch_all(&mut *conn)
-            .await?
-            .into_iter()
-            .map(|(id, status, image)| (id, is_wanted(&status, &image)))
-            .collect();
-        let wanted = chunk
-            .iter()
-            .filter(|(_, id)| found.get(id).copied().unwrap_or(false));
-        kept.extend(wanted.cloned());
-    }
-    Ok(kept)
 }

@@ -7,6 +7,7 @@ pub mod occupied;
 pub mod queries;
 mod row;
 pub mod runs;
+mod search;
 pub mod texts;
 
 use super::{Conn, Error};

@@ -15,6 +15,8 @@ mod template;
 mod watch;
 mod words;
 
+pub(super) use words::ended_for;
+
 use super::{Error, Portal};
 use crate::domain::id::AppSessionId;
 use axum::Router;

@@ -58,10 +58,15 @@ pub(super) fn name(session: &Session) -> String {
 
 /// How it ended, as a heading.
 pub(super) fn ended(session: &Session) -> &'static str {
-    let Some(end) = &session.end else {
-        return shape(session.status).2;
-    };
-    match end.code {
+    match &session.end {
+        Some(end) => ended_for(end.code),
+        None => shape(session.status).2,
+    }
+}
+
+/// The same for any app that ended so.
+pub(in crate::web) const fn ended_for(code: EndCode) -> &'static str {
+    match code {
         EndCode::Stopped => "It was stopped",
         EndCode::TimeLimit => "Its time was over",
         EndCode::MoneyLimit => "It had cost what it was allowed to",

@@ -31,7 +31,7 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
         div.head {
             div {
                 p.crumbs { a href=(view::path(id)) { "Job" } }
-                div.row { h1 { "Record of " bdi hx-ignore { (text::visible(&job.name)) } } (ui::status_badge(job.status, job.phase)) }
+                div.row { h1 { "Record of " bdi hx-ignore { (text::visible(&job.name)) } } (ui::job_badge(&job)) }
                 p { "As it was on " (ui::exact(viewer.now)) ", in the workspace " span hx-ignore { (viewer.session.workspace.name) } "." }
             }
         }

@@ -3,6 +3,7 @@ use super::text;
 use crate::api::artifacts::OfJob;
 use crate::api::jobs::{Event, Job};
 use crate::client::Client;
+use crate::domain::app::{self, EndCode};
 use crate::domain::estimate::said;
 use crate::domain::id::JobId;
 use crate::domain::job::{Phase, Status};
@@ -59,7 +60,7 @@ pub(super) fn head(job: &Job) -> Markup {
                 p.crumbs { a href="/portal/jobs" { "Jobs" } }
                 div.row {
                     h1 hx-ignore { (text::visible(&job.name)) }
-                    (ui::status_badge(job.status, job.phase))
+                    (ui::job_badge(job))
                     @if !job.status.ended() { span.live { "Live" } }
                 }
                 p.mono #job-id { (job.id) }
@@ -133,6 +134,7 @@ pub(super) fn state(job: &Job, now: OffsetDateTime) -> Markup {
                 }
                 Status::Completed => (note("is-ok", "ok", html! { p.strong { "Completed" } p { (completed(job)) } })),
                 Status::Failed => (failed(job)),
+                Status::Cancelled if job.app_session_end.is_some_and(|end| end != EndCode::Stopped) => (app_over(job)),
                 Status::Cancelled => (note("is-wait", "dash", html! {
                     p.strong { "Cancelled" }
                     @if job.started_at.is_some() { p hx-ignore { (text::visible(&job.status_message)) } }
@@ -149,6 +151,21 @@ pub(super) fn state(job: &Job, now: OffsetDateTime) -> Markup {
             }
         }
     }
+}
+
+/// How the app that it is came to its end, where nobody cancelled it.
+fn app_over(job: &Job) -> Markup {
+    let end = job.app_session_end.unwrap_or(EndCode::Stopped);
+    let (class, icon) = match end.phase() {
+        app::Phase::Failed => ("is-bad", "x"),
+        _ => ("is-wait", "clock"),
+    };
+    let inside = html! {
+        p.strong { (apps::ended_for(end)) }
+        @if let Some(why) = &job.status_reason { p hx-ignore { (text::visible(why)) } }
+        @if let Some(app) = job.app_session_id { p { a href=(apps::path(app)) { "What happened" } } }
+    };
+    note(class, icon, inside)
 }
 
 fn note(class: &str, icon: &str, inside: Markup) -> Markup {

@@ -282,7 +282,7 @@ pub(super) fn head(job: &Job) -> Markup {
                 p.crumbs { a href="/portal/jobs" { "Jobs" } " / " a href=(crate::web::jobs::path(job.id)) hx-ignore { (text::visible(&job.name)) } }
                 div.row {
                     h1 { "Output" }
-                    (ui::status_badge(job.status, job.phase))
+                    (ui::job_badge(job))
                 }
             }
             a.btn href="/portal/logs" { (ui::icon("logs")) "All logs" }

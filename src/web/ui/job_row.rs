@@ -1,6 +1,6 @@
 //! Jobs in a table: one row function for every page and fragment.
 use super::time::{exactly, reading};
-use super::{Usd, duration, money, status_badge};
+use super::{Usd, duration, job_badge, money};
 use crate::api::jobs::Job;
 use crate::domain::spec::WorkloadType;
 use ::time::OffsetDateTime;
@@ -74,7 +74,7 @@ fn job_row(job: &Job, now: OffsetDateTime, choose: bool) -> Row {
             th scope="row" {
                 a href={ "/portal/jobs/" (job.id) } title=[title] { span hx-ignore { (job.name) } small { "…" (key) } }
             }
-            td { (status_badge(job.status, job.phase)) }
+            td { (job_badge(job)) }
             td {
                 @match job.app_session_id {
                     Some(app) => { a href={ "/portal/templates/sessions/" (app) } { "App session" } }

@@ -11,6 +11,8 @@ pub(crate) use crate::domain::money::Usd;
 pub(crate) use time::{duration, exact, runway, time};
 
 use super::assets;
+use crate::api::jobs::Job;
+use crate::domain::app::{self, EndCode};
 use crate::domain::job::{Phase, Status};
 use maud::{Markup, html};
 
@@ -92,6 +94,18 @@ pub(crate) fn status_badge(status: Status, phase: Option<Phase>) -> Markup {
             (self::icon(icon)) (word)
             @if let Some(doing) = doing { ", " (doing) }
         }
+    }
+}
+
+/// The same for a job that may be an app: its own end says more than that its job was
+/// cancelled, or that its command ended well.
+pub(crate) fn job_badge(job: &Job) -> Markup {
+    let untold = matches!(job.status, Status::Cancelled | Status::Completed);
+    match job.app_session_end.filter(|_| untold) {
+        Some(EndCode::NeverReady) => badge(Kind::Bad, "x", "Never ready"),
+        Some(end) if end.phase() == app::Phase::Failed => badge(Kind::Bad, "x", "Failed"),
+        Some(end) if end.phase() == app::Phase::Expired => badge(Kind::Wait, "clock", "Expired"),
+        _ => status_badge(job.status, job.phase),
     }
 }
 

@@ -97,6 +97,14 @@ async fn an_app_that_is_never_ready() {
     let last = "Failed: Desk was not ready within 1 min. Its last check said: 503. It was never ready: you were charged $0.00.";
     assert_end(&end, ["failed", "never_ready", "service-desk"], 0, last);
     assert_eq!(*stage.machine.stops.lock().unwrap(), 1);
+    // To the job it was a cancellation; the list says what it was.
+    let jobs = stage.get("/v1/jobs").await;
+    let job = &jobs["jobs"][0];
+    assert_eq!(
+        (&job["status"], &job["app_session_end"]),
+        (&json!("cancelled"), &json!("never_ready")),
+        "{job}"
+    );
 }
 
 #[tokio::test]
