@@ -13,6 +13,8 @@ mod journey;
 mod keys;
 mod layout;
 mod lists;
+mod logs;
+mod pictures;
 #[expect(dead_code, reason = "other tests share it")]
 #[path = "../support/server.rs"]
 mod server;
@@ -50,6 +52,11 @@ fn main() -> ExitCode {
         keys::a_key_is_made_rotated_and_revoked_without_javascript,
         files::a_file_goes_into_a_job_and_comes_out_of_it,
         files::a_file_goes_into_a_job_and_comes_out_of_it_without_javascript,
+        logs::output_is_searched_led_to_and_followed,
+        logs::output_is_searched_led_to_and_followed_without_javascript,
+        pictures::every_page_has_a_name_and_a_heading,
+        pictures::every_page_has_a_name_and_a_heading_without_javascript,
+        pictures::every_page_has_a_name_and_a_heading_on_a_phone,
         layout::no_page_is_wider_than_a_phone,
     ];
     let mut arguments = Arguments::from_args();
