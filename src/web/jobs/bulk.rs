@@ -143,7 +143,7 @@ fn row(job: &Outcome) -> Markup {
         .map_or_else(|| text::visible(&job.job_id), text::visible);
     html! {
         tr {
-            th scope="row" {
+            th.long scope="row" {
                 @match job.job_id.parse::<JobId>() {
                     Ok(id) if job.name.is_some() => a href=(view::path(id)) { span hx-ignore { (name) } },
                     _ => span hx-ignore { (name) },
