@@ -59,6 +59,7 @@ pub(crate) fn a_page_survives_the_restart_of_the_server() {
         browser.go(&format!("/portal/jobs/{id}")).await;
         browser.ask("window.here = 'still'").await;
         browser.see("html[data-live=on]").await;
+        browser.reads("#live", |text| text == "Live").await;
         browser
             .reads("#log", |text| text.contains("line 5\n"))
             .await;

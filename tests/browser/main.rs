@@ -13,6 +13,8 @@ mod journey;
 mod keys;
 mod layout;
 mod lists;
+mod logs;
+mod pictures;
 #[expect(dead_code, reason = "other tests share it")]
 #[path = "../support/server.rs"]
 mod server;
@@ -53,6 +55,11 @@ fn main() -> ExitCode {
         files::a_file_goes_into_a_job_and_comes_out_of_it_without_javascript,
         files::a_file_goes_into_a_job_and_comes_out_of_it_far_away,
         files::an_upload_shows_how_far_it_is_and_can_be_cancelled,
+        logs::output_is_searched_led_to_and_followed,
+        logs::output_is_searched_led_to_and_followed_without_javascript,
+        pictures::every_page_has_a_name_and_a_heading,
+        pictures::every_page_has_a_name_and_a_heading_without_javascript,
+        pictures::every_page_has_a_name_and_a_heading_on_a_phone,
         layout::no_page_is_wider_than_a_phone,
     ];
     let mut arguments = Arguments::from_args();

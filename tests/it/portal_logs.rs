@@ -66,7 +66,7 @@ async fn the_newest_lines_are_followed_and_everything_else_is_a_link() {
     assert_eq!(page.texts("figure h2"), ["Newest lines"]);
     assert_eq!(
         page.texts("main > p.mute"),
-        ["1,000 lines printed, 12 kB kept, 2 of level error, 1 warnings. Times are UTC."]
+        ["1,000 lines printed. Times are UTC."]
     );
     assert!(page.html.contains("<noscript><meta http-equiv=\"refresh\""));
     let here = path("");
@@ -174,7 +174,7 @@ async fn what_was_searched_for_is_marked_and_the_filter_stays() {
     assert_eq!(page.attributes("#q", "value"), ["needle"]);
     assert_eq!(page.texts("option[selected]"), ["Errors", "stderr"]);
     assert_eq!(page.attributes("form input[type=hidden]", "name"), ["time"]);
-    assert_eq!(page.texts("figure h2"), ["1 line that match"]);
+    assert_eq!(page.texts("figure h2"), ["One line matches"]);
     assert!(link(&page, "Newest").is_some());
     let none = with(Vec::new(), json!({"last_entry": 99}))
         .visit(&path("?q=needle"))
@@ -447,7 +447,17 @@ async fn all_output_is_listed_filtered_and_paged_by_its_address() {
     );
     assert_eq!(link(&page, "Newest"), Some(format!("/portal/logs?{rest}")));
     assert_eq!(page.texts(".nav [aria-current=page]"), ["Logs"]);
+    assert_eq!(link(&page, "First error"), None, "something else is wanted");
     page.assert_inert();
+    // Its last lines do not say why it failed.
+    let page = browser.visit("/portal/logs").await;
+    let error = Some(format!("/portal/jobs/{JOB}/logs?at=error"));
+    assert_eq!(link(&page, "First error"), error);
+    assert_eq!(
+        page.texts("figure p.why > a").len(),
+        2,
+        "the other is all there"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! More time for a session: the price first, then the yes to it.
+use super::Which;
 use super::words::{self, minute};
-use super::{Which, page};
 use crate::api::apps::{Extend, Extension, Session};
 use crate::domain::app::Phase;
 use crate::domain::estimate::said;
@@ -176,7 +176,7 @@ fn draw(
     } else {
         wrong.status
     };
-    let title = format!("Extend {}", page::title(session));
+    let title = format!("Extend {}", words::name(session));
     (status, shell::page(viewer, &title, Nav::Templates, main)).into_response()
 }
 

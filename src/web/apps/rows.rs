@@ -96,7 +96,7 @@ pub(super) fn halt(session: &Session) -> Markup {
             @if session.status.launching() || session.status == Phase::Running {
                 button.btn.bad type="button" popovertarget="stop" commandfor="stop" command="show-modal" { "Stop session" }
                 // Without scripts the page reloads itself, and the dialog with it.
-                noscript { a.btn href={ (super::path(session.id)) "/stop" } { "Stop on a page of its own" } }
+                noscript { a.btn.bad href={ (super::path(session.id)) "/stop" } { "Stop session…" } }
             }
         }
     }

@@ -110,6 +110,11 @@ pub(super) async fn written(
         Kind::Json => return Ok(Json(submitted).into_response()),
         Kind::Text => return Ok(format!("{shown}\n").into_response()),
     }
+    let places: Vec<&String> = submitted
+        .secrets
+        .iter()
+        .filter(|name| shown.contains(&format!("${{{name}}}")))
+        .collect();
     let job = view::path(id);
     let name = submitted.content.get("name").and_then(Value::as_str);
     let name = text::visible(name.unwrap_or("the job"));
@@ -134,13 +139,14 @@ pub(super) async fn written(
             }
             p.small.mute { (form.hint()) }
             pre #as .mono.code.half tabindex="0" hx-ignore { (text::visible(&shown)) }
-            @if !submitted.secrets.is_empty() {
+            @if !places.is_empty() {
                 p.half { "Secrets are not shown. Put them in the place of: "
-                    @for (n, name) in submitted.secrets.iter().enumerate() { @if n > 0 { ", " } code { (name) } } "." }
+                    @for (n, name) in places.iter().enumerate() { @if n > 0 { ", " } code { (name) } } "." }
             }
         }
     };
-    Ok(shell::page(&viewer, "Copy a job", Nav::Jobs, main).into_response())
+    let title = format!("{name} as {}", form.label());
+    Ok(shell::page(&viewer, &title, Nav::Jobs, main).into_response())
 }
 
 fn pretty(value: &Value) -> String {

@@ -69,7 +69,8 @@ pub(super) async fn review(
             section.card {
                 p { "Those that run are asked to stop, then stopped. What they have run up so far is charged: "
                     b { (ui::money(preview.billed_usd)) } " of the " (ui::money(preview.hold_usd)) " set aside. The rest is released." }
-                @if preview.unchanged > 0 { p.half { (preview.unchanged) " of those selected have ended already and stay as they are." } }
+                @if preview.unchanged == 1 { p.half { "One of those selected has ended already and stays as it is." } }
+                @else if preview.unchanged > 1 { p.half { (preview.unchanged) " of those selected have ended already and stay as they are." } }
                 @if preview.has_more { p.half { "These are the newest hundred. There are more: come back for them afterwards." } }
             }
             (outcomes(&preview, "What would be cancelled"))
@@ -96,7 +97,8 @@ pub(super) async fn cancel(viewer: Viewer, Form(ticked): Form<Ticked>) -> Result
     let inside = html! {
         section.card {
             p { "Charged for what they ran: " b { (ui::money(done.billed_usd)) } "." }
-            @if done.unchanged > 0 { p.half { (done.unchanged) " stay as they were; each says why." } }
+            @if done.unchanged == 1 { p.half { "One stays as it was, and says why." } }
+            @else if done.unchanged > 1 { p.half { (done.unchanged) " stay as they were; each says why." } }
         }
         (outcomes(&done, "What became of each"))
         div.row.end { a.btn.pri href="/portal/jobs" { "Back to the jobs" } }
@@ -141,7 +143,7 @@ fn row(job: &Outcome) -> Markup {
         .map_or_else(|| text::visible(&job.job_id), text::visible);
     html! {
         tr {
-            th scope="row" {
+            th.long scope="row" {
                 @match job.job_id.parse::<JobId>() {
                     Ok(id) if job.name.is_some() => a href=(view::path(id)) { span hx-ignore { (name) } },
                     _ => span hx-ignore { (name) },

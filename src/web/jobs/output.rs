@@ -16,7 +16,7 @@ pub(super) fn terminal(job: &Job, items: &[Item]) -> Markup {
         figure.term.wrap {
             header {
                 h2 { "Output" }
-                @if !job.status.ended() { span.live #log-live { "Live" } }
+                @if !job.status.ended() { span.live #log-live {} }
                 label.check { input type="checkbox" name="wrap"; span { "Wrap lines" } }
                 a.btn href={ (super::view::path(job.id)) "/logs" } { (ui::icon("search")) "All of it" }
             }

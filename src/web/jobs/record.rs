@@ -1,9 +1,9 @@
 //! `/portal/jobs/{job}/record`: all that is known of a job on one page, for paper.
 use super::detail::Which;
-use super::{plain, text, view};
+use super::{plain as as_text, text, view};
 use crate::api::artifacts::{Artifact, OfJob};
 use crate::api::bulk::Submission;
-use crate::api::jobs::{Event, EventFilter, Job};
+use crate::api::jobs::{Event, EventFilter, InputFile, Job};
 use crate::domain::estimate::said;
 use crate::web::kind::Kind;
 use crate::web::shell::{self, Nav};
@@ -21,7 +21,7 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
     match kind {
         Kind::Page => {}
         Kind::Json => return Ok(Json(job).into_response()),
-        Kind::Text => return Ok(plain::job(&job, viewer.now).into_response()),
+        Kind::Text => return Ok(as_text::job(&job, viewer.now).into_response()),
     }
     let submitted = viewer.api.job_content(id).await?;
     let events = viewer.api.events(id, &EventFilter::default()).await?;
@@ -34,11 +34,12 @@ pub(super) async fn show(viewer: Viewer, Which(id): Which, kind: Kind) -> Result
                 div.row { h1 { "Record of " bdi hx-ignore { (text::visible(&job.name)) } } (ui::job_badge(&job)) }
                 p { "As it was on " (ui::exact(viewer.now)) ", in the workspace " span hx-ignore { (viewer.session.workspace.name) } "." }
             }
+            button.btn type="button" data-print { "Print" }
         }
         div.stack.record {
             (outcome(&job, viewer.now))
             (charge(&job))
-            (configuration(&submitted))
+            (configuration(&job, &submitted))
             (timeline(&events.items))
             (artifacts(&job, left.as_ref()))
         }
@@ -92,14 +93,20 @@ fn charge(job: &Job) -> Markup {
     }
 }
 
-fn configuration(submitted: &Submission) -> Markup {
+fn configuration(job: &Job, submitted: &Submission) -> Markup {
+    let content = &submitted.content;
+    let first = ["name", "workload_type", "image", "command"];
+    let others = content.keys().map(String::as_str);
+    // The arguments are part of the command.
+    let others = others.filter(|field| !first.contains(field) && *field != "args");
+    let fields = first.into_iter().chain(others);
     html! {
         section.card aria-labelledby="content-h" {
             header { h2 #content-h { "Configuration" } }
             dl.dl {
-                @for (field, value) in &submitted.content {
-                    dt { (field.replace('_', " ")) }
-                    dd.mono hx-ignore { (text::visible(&shown(value))) }
+                @for (field, value) in fields.filter_map(|field| Some((field, content.get(field)?))) {
+                    dt { (label(field)) }
+                    dd.mono hx-ignore { @for line in lines(job, field, value) { div { (text::visible(&line)) } } }
                 }
             }
             @if !submitted.secrets.is_empty() { p.small.mute.half { "Secrets are not part of a record: a name in ${…} stands for each." } }
@@ -107,7 +114,47 @@ fn configuration(submitted: &Submission) -> Markup {
     }
 }
 
-fn shown(value: &Value) -> String {
+/// `Model size GB`, `Time limit`.
+fn label(field: &str) -> String {
+    if field == "timeout_seconds" {
+        return "Time limit".to_owned();
+    }
+    let words = field.split('_').map(|word| match word {
+        "gb" | "cpu" | "gpu" | "vram" => word.to_uppercase(),
+        word => word.to_owned(),
+    });
+    let words = words.collect::<Vec<_>>().join(" ");
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// What was asked for, as people write it.
+fn lines(job: &Job, field: &str, value: &Value) -> Vec<String> {
+    let file = |file: &InputFile| match file.size_bytes {
+        Some(bytes) => format!("{}, {bytes} bytes, {}", file.mount_path, file.input_id),
+        None => format!("{}, {}", file.mount_path, file.input_id),
+    };
+    match (field, value) {
+        ("command", _) => vec![job.command.clone()],
+        ("timeout_seconds", value) => vec![value.as_i64().map_or_else(|| plain(value), said)],
+        ("input_files", _) if !job.input_files.is_empty() => {
+            job.input_files.iter().map(file).collect()
+        }
+        ("script_files", _) if !job.script_files.is_empty() => {
+            job.script_files.iter().map(file).collect()
+        }
+        (_, Value::Array(items)) => items.iter().map(plain).collect(),
+        (_, Value::Object(fields)) => {
+            let fields = fields.iter();
+            let written = fields.map(|(name, value)| format!("{name}={}", plain(value)));
+            written.collect()
+        }
+        (_, value) => vec![plain(value)],
+    }
+}
+
+fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         value => value.to_string(),
@@ -116,7 +163,7 @@ fn shown(value: &Value) -> String {
 
 fn timeline(events: &[Event]) -> Markup {
     html! {
-        section.card.flush aria-labelledby="timeline-h" {
+        section.card.flush {
             header { h2 #timeline-h { "Timeline" } }
             div.scroll role="region" aria-labelledby="timeline-h" tabindex="0" {
                 table.tbl {
@@ -141,7 +188,7 @@ fn artifacts(job: &Job, left: Option<&OfJob>) -> Markup {
     let expected = &job.artifact_contract.expected_artifacts;
     let files = left.map_or(&[][..], |left| &left.artifacts);
     html! {
-        section.card #record-artifacts aria-labelledby="artifacts-h" {
+        section.card #record-artifacts {
             header { h2 #artifacts-h { "Artifacts" } }
             @if expected.is_empty() {
                 p.mute { "No artifacts were declared." }

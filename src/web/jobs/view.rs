@@ -61,14 +61,14 @@ pub(super) fn head(job: &Job) -> Markup {
                 div.row {
                     h1 hx-ignore { (text::visible(&job.name)) }
                     (ui::job_badge(job))
-                    @if !job.status.ended() { span.live { "Live" } }
+                    @if !job.status.ended() { span.live #live { noscript { "Refreshes by itself" } } }
                 }
                 p.mono #job-id { (job.id) }
             }
             @if !job.status.ended() && job.phase != Some(Phase::Stopping) {
                 button.btn.bad type="button" popovertarget="cancel" commandfor="cancel" command="show-modal" { "Cancel job" }
                 // Without scripts the page reloads itself, and the dialog with it.
-                noscript { a.btn href={ (path) "/cancel" } { "Cancel on a page of its own" } }
+                noscript { a.btn.bad href={ (path) "/cancel" } { "Cancel job…" } }
             }
             form method="post" action={ (path) "/rerun" } {
                 button.btn { (ui::icon("swap")) "Run again" }

@@ -97,7 +97,12 @@ fn draw(viewer: &Viewer, key: &ApiKey, edit: Markup) -> shell::Page {
             }
         }
     };
-    shell::page(viewer, &words::name(key), Nav::Keys, main)
+    shell::page(
+        viewer,
+        &format!("API key {}", words::name(key)),
+        Nav::Keys,
+        main,
+    )
 }
 
 /// Why it does not work, or not for long.

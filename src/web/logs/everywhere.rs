@@ -161,6 +161,14 @@ fn card(asked: &Asked, of: &OfJob, zone: Zone, now: OffsetDateTime) -> Markup {
     let look = Look::new(&asked.of(), zone, &here);
     let filter = asked.of();
     let all = format!("{here}{}", filter.query());
+    // What was printed while it was cleared up may hide why it failed.
+    let unseen = of.error_lines > 0
+        && !asked.filtered()
+        && !of.items.iter().any(|item| item.level == "error");
+    let error = Of {
+        at: "error".into(),
+        ..filter.look()
+    };
     let day = lines::Day::default();
     html! {
         figure.term.lines {
@@ -172,11 +180,14 @@ fn card(asked: &Asked, of: &OfJob, zone: Zone, now: OffsetDateTime) -> Markup {
             @if let Some(why) = &of.status_reason { p.why hx-ignore { (text::visible(why)) } }
             div.log.down { pre hx-ignore { @for item in &of.items { (look.brief(item, &day)) } } }
             @if of.has_earlier {
-                p.why { a href=(all) {
-                    @if asked.q.is_empty() && asked.level.is_empty() && asked.stream.is_empty() {
-                        "All " (grouped(of.last_entry.unsigned_abs())) " lines"
-                    } @else { "All lines that match" }
-                } }
+                p.why {
+                    @if unseen { a.strong href={ (here) (error.query()) } { "First error" } " · " }
+                    a href=(all) {
+                        @if asked.q.is_empty() && asked.level.is_empty() && asked.stream.is_empty() {
+                            "All " (grouped(of.last_entry.unsigned_abs())) " lines"
+                        } @else { "All lines that match" }
+                    }
+                }
             }
         }
     }
@@ -234,6 +245,10 @@ fn pager(asked: &Asked, all: &All, zone: Zone) -> Markup {
 /// Why there is no list.
 fn unlisted(asked: &Asked, error: &client::Error) -> (StatusCode, Markup) {
     let (status, text) = match error {
+        client::Error::Refused { status, .. } if *status == StatusCode::BAD_REQUEST => (
+            *status,
+            "This address leads nowhere. Begin with the newest.",
+        ),
         client::Error::Refused { status, problem } if status.is_client_error() => {
             (*status, problem.message.as_str())
         }

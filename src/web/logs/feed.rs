@@ -32,13 +32,13 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// For a page that has seen everything up to `seen`.
-    pub(super) fn new(job: Job, look: Look, seen: Mark) -> Self {
+    /// For a page that has seen everything up to `seen`, which is of `day`.
+    pub(super) fn new(job: Job, look: Look, seen: Mark, day: Day) -> Self {
         Self {
             job,
             look,
             seen,
-            day: Day::default(),
+            day,
             waiting: VecDeque::new(),
             passed: 0,
             moved: true,
@@ -87,7 +87,10 @@ impl Feed {
         }
         let markup = html! {
             @if let Some(head) = head { (head) }
-            @if !items.is_empty() { (lines) }
+            @if !items.is_empty() {
+                (lines)
+                (live::partial("#log-count", "textContent", html! { (page::counted(self.seen.log)) }))
+            }
         };
         (!markup.0.is_empty()).then_some((self.seen, markup))
     }

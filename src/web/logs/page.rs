@@ -1,11 +1,11 @@
 //! `/portal/jobs/{job}/logs`: all that one job prints.
 use super::asked::{self, Asked};
 use super::feed::{self, Feed};
-use super::lines::{self, Look};
+use super::lines::{self, Day, Look};
 use super::zone::Zone;
 use super::{dress, path, size};
 use crate::api::jobs::Job;
-use crate::api::logs::Page;
+use crate::api::logs::{Filter, Page};
 use crate::domain::logs::grouped;
 use crate::web::hx::{self, Wants};
 use crate::web::jobs::{Which, text};
@@ -68,7 +68,17 @@ pub(super) async fn live(
     let look = Look::new(&asked, zone, "");
     // Listen first and read second, so that nothing falls in between.
     let changes = viewer.api.follow_job(id, seen.event, seen.log).await?;
-    let feed = Feed::new(viewer.api.job(id).await?, look, seen);
+    let day = Day::default();
+    if seen.log > 0 {
+        let last = Filter {
+            from: Some(seen.log),
+            limit: Some(1),
+            ..Filter::default()
+        };
+        let last = viewer.api.logs(id, &last).await?;
+        day.set(last.items.first().map(|item| zone.date(item.created_at)));
+    }
+    let feed = Feed::new(viewer.api.job(id).await?, look, seen, day);
     Ok(live::answer(feed::messages(feed, changes)))
 }
 
@@ -90,7 +100,7 @@ impl Shown<'_> {
             p.vh #say role="status" aria-live="polite" {}
             (self.filter())
             (self.term(follows))
-            (self.facts())
+            (self.facts(follows))
             @if follows { (self.connection()) }
         }
     }
@@ -127,7 +137,7 @@ impl Shown<'_> {
             figure.term.lines.broken[!self.asked.wrap.is_empty()] {
                 header {
                     h2 { (self.what()) }
-                    @if follows { span.live #log-live { "Live" } }
+                    @if follows { span.live #log-live { noscript { "Refreshes by itself" } } }
                     (self.links())
                 }
                 @if let Some(question) = self.look.zone.question(&path(self.job.id), &self.asked.carried_but_time()) { (question) }
@@ -137,7 +147,7 @@ impl Shown<'_> {
                         (self.look.all(items))
                     }
                 }
-                (self.pages())
+                (self.pages(follows))
             }
         }
     }
@@ -151,7 +161,7 @@ impl Shown<'_> {
         let number = |number: i64| grouped(number.unsigned_abs());
         html! {
             @if self.asked.filtered() && self.asked.line.is_empty() {
-                (items.len()) @if items.len() == 1 { " line" } @else { " lines" } " that match"
+                @if items.len() == 1 { "One line matches" } @else { (items.len()) " lines that match" }
             } @else if self.asked.tails() {
                 "Newest lines"
             } @else {
@@ -199,7 +209,7 @@ impl Shown<'_> {
         }
     }
 
-    fn pages(&self) -> Markup {
+    fn pages(&self, follows: bool) -> Markup {
         let here = path(self.job.id);
         let items = &self.page.items;
         let asked = self.asked;
@@ -236,13 +246,16 @@ impl Shown<'_> {
             .next_cursor
             .as_ref()
             .and_then(|cursor| cursor.parse::<i64>().ok());
+        let moves = follows && !items.is_empty();
         html! {
-            @if earlier || self.page.has_more || beyond || asked.filtered() {
+            @if earlier || self.page.has_more || beyond || moves || asked.filtered() {
                 nav.pager aria-label="Lines" {
                     @if earlier {
                         a.btn rel="first" href=(from(1)) { "First" }
                         a.btn rel="prev" href=(before(first)) { "Earlier" }
                     }
+                    // Each time that the page reads itself again, it is back at the end.
+                    @if moves { noscript { a.btn href=(from(first)) { "Hold still" } } }
                     span.push {}
                     @if let Some(next) = next.filter(|_| self.page.has_more) { a.btn rel="next" href=(from(next + 1)) { "Later" } }
                     @if !asked.tails() { a.btn rel="last" href=(at(asked.look())) { "Newest" } }
@@ -251,18 +264,28 @@ impl Shown<'_> {
         }
     }
 
-    fn facts(&self) -> Markup {
+    fn facts(&self, follows: bool) -> Markup {
         let page = self.page;
         let count = |number: i64| grouped(number.unsigned_abs());
         html! {
             p.mute.mt {
-                (count(page.last_entry)) @if page.last_entry == 1 { " line" } @else { " lines" } " printed, " (size(page.size_bytes)) " kept"
-                @if page.error_lines > 0 { ", " (count(page.error_lines)) " of level error" }
-                @if page.warning_lines > 0 { ", " (count(page.warning_lines)) " warnings" }
+                span #log-count { (counted(page.last_entry)) } " printed"
+                // These would stand still while lines come in.
+                @if !follows {
+                    ", " (size(page.size_bytes)) " kept"
+                    @if page.error_lines > 0 { ", " (count(page.error_lines)) " of level error" }
+                    @if page.warning_lines > 0 { ", " (count(page.warning_lines)) @if page.warning_lines == 1 { " warning" } @else { " warnings" } }
+                }
                 ". Times are " (self.look.zone.name()) "."
             }
         }
     }
+}
+
+/// `1 line`, `1,200 lines`.
+pub(super) fn counted(lines: i64) -> String {
+    let number = grouped(lines.unsigned_abs());
+    format!("{number} {}", if lines == 1 { "line" } else { "lines" })
 }
 
 /// What is said where a job has printed nothing.

@@ -37,7 +37,7 @@ pub(crate) fn table_to_choose(rows: &[Row], heading: &str) -> Markup {
 fn table(rows: &[Row], heading: &str, choose: bool) -> Markup {
     html! {
         div.scroll role="region" aria-labelledby=(heading) tabindex="0" {
-            table.tbl.pick[choose] {
+            table.tbl.fold.jobs.pick[choose] {
                 thead {
                     tr {
                         th scope="col" { "Job" }

@@ -103,7 +103,7 @@ async fn open(browser: &Browser) {
 /// With a form on a page of its own, which can be left as well.
 async fn asked_twice(stage: &Stage, browser: &Browser, id: &str) {
     let question = format!("{}/stop", page_of(id));
-    browser.press("Stop on a page of its own").await;
+    browser.press("Stop session…").await;
     browser
         .arrives("the question", |path| path == question)
         .await;
@@ -112,7 +112,7 @@ async fn asked_twice(stage: &Stage, browser: &Browser, id: &str) {
         .arrives("the session", |path| path == page_of(id))
         .await;
     assert_eq!(stage.session(id)["status"], "running");
-    browser.press("Stop on a page of its own").await;
+    browser.press("Stop session…").await;
     browser
         .arrives("the question", |path| path == question)
         .await;

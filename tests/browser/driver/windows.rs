@@ -37,6 +37,29 @@ impl Browser {
         opened
     }
 
+    /// Makes room for more of a page than a screen has.
+    pub(crate) async fn tall(&self) {
+        self.client.set_window_size(1280, 2200).await.unwrap();
+    }
+
+    /// Keeps a picture of the page, where those are wanted.
+    pub(crate) async fn picture(&self, name: &str) {
+        let Some(folder) = std::env::var_os("JUNGLEGRID_PICTURES") else {
+            return;
+        };
+        let name = name.trim_matches('/').replace(['/', '?', '&', '='], "-");
+        let picture = self.client.screenshot().await.unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = std::path::Path::new(&folder).join(format!("{name}.png"));
+        std::fs::write(file, picture).unwrap();
+    }
+
+    /// The page on paper: a PDF.
+    pub(crate) async fn paper(&self) -> Vec<u8> {
+        let pages = fantoccini::wd::PrintConfiguration::default();
+        self.client.print(pages).await.unwrap()
+    }
+
     /// Opens a window of its own beside this one, and looks at it.
     pub(crate) async fn another(&self) -> WindowHandle {
         let opened = self.client.new_window(false).await.unwrap().handle;

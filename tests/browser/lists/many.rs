@@ -60,6 +60,17 @@ fn walk(visitor: Visitor) {
         browser.press("Keep them").await;
         browser.reads("h1", |text| text == "Jobs").await;
 
+        browser.go(&format!("/portal/jobs/{first}/record")).await;
+        assert_eq!(
+            browser
+                .see("[data-print]")
+                .await
+                .is_displayed()
+                .await
+                .unwrap(),
+            scripts
+        );
+        assert!(browser.paper().await.starts_with(b"%PDF-"));
         browser.go(&format!("/portal/jobs/{first}/as/curl")).await;
         assert!(browser.text("#as").await.contains("/v1/jobs"));
         browser.go(&format!("/portal/jobs/{first}")).await;
