@@ -1,6 +1,6 @@
 //! How much is kept, and for how long.
 use super::{complete, id, left, path_of, run, send, slot, upload};
-use crate::grid::{DEADLINE, Grid, and, eventually, script};
+use crate::grid::{DEADLINE, Grid, eventually, script};
 use crate::harness::TestApi;
 use http::Method;
 use junglegrid::orchestrator::workers::housekeeping;
@@ -41,9 +41,9 @@ async fn too_much_is_refused_in_words() {
     assert!(full.text("/message").contains("200 kB"), "{}", full.body);
     // What a job leaves is kept as far as there is room, and the rest is said.
     let work = "cd /workspace/artifacts; head -c 150000 /dev/zero > a; head -c 150000 /dev/zero > b; \
-                truncate -s 1T sparse; head -c 40000 /dev/zero > z";
+                truncate -s 15G sparse; head -c 40000 /dev/zero > z";
     let declared = json!({ "expected_artifacts": ["/workspace/artifacts/z"] });
-    let job = run(&ada, work, and(declared, json!({ "disk_gb": 2000 }))).await;
+    let job = run(&ada, work, declared).await;
     let (list, names) = left(&ada, &job).await;
     assert_eq!(names, ["z", "a"], "what was declared first: {list}");
     assert_eq!(list["left_out"], 2);
