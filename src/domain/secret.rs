@@ -177,12 +177,12 @@ fn assigned(text: &str, start: usize, word: usize) -> Option<(usize, usize)> {
         _ => return None,
     };
     let value = &text[begin..];
-    let (begin, end) = match value.chars().next()? {
-        quote @ ('"' | '\'') => (begin + 1, value[1..].find(quote).map(|at| at + 1)),
-        _ => {
-            let over = |c: char| c.is_whitespace() || "'\";&|".contains(c);
-            (begin, value.find(over))
-        }
+    let first = value.chars().next()?;
+    let (begin, end) = if let quote @ ('"' | '\'') = first {
+        (begin + 1, value[1..].find(quote).map(|at| at + 1))
+    } else {
+        let over = |c: char| c.is_whitespace() || "'\";&|".contains(c);
+        (begin, value.find(over))
     };
     let end = end.map_or(text.len(), |at| text.len() - value.len() + at);
     let value = &text[begin..end];

@@ -120,7 +120,7 @@ impl Portal {
         self.times(kind, path, 5).await;
         let before = worked();
         let (median, slow) = self.times(kind, path, ROUNDS).await;
-        let work = (worked() - before) / u32::try_from(ROUNDS).unwrap();
+        let work = worked().saturating_sub(before) / u32::try_from(ROUNDS).unwrap();
         let over = if slow > BOUND { "  OVER" } else { "" };
         println!(
             "  {what:44} median {:>7.2} ms   p99 {:>7.2} ms   work {:>7.2} ms{over}",
@@ -322,7 +322,7 @@ async fn every_combination(portal: &Portal) {
         for path in [&first, &later] {
             let before = worked();
             let (median, _) = portal.times(Kind::Page, path, EACH).await;
-            let each = (worked() - before) / u32::try_from(EACH).unwrap();
+            let each = worked().saturating_sub(before) / u32::try_from(EACH).unwrap();
             work.push((each, path.clone()));
             all.push(median);
             slow.push((median, path.clone()));
