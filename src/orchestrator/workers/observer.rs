@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const PIECES: Duration = Duration::from_secs(1);
 /// Output of a command that the engine does not yet call started waits so long for that.
 const START_PATIENCE: Duration = Duration::from_secs(1);
-/// After a run's end its output is waited for so long.
+/// After a run's end more of its output is waited for so long.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
 /// The output of one run is written at most so often: what gathers meanwhile is
 /// written together, and everybody else has the database for the rest of the time.
@@ -214,8 +214,9 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
             }
         }
         if let Some(end) = end.take() {
-            if reading {
-                finish_reading(state, (id, attempt), &mut cursor, &mut output).await?;
+            let run = (id, attempt);
+            if reading && !finish_reading(state, run, &mut cursor, &mut output).await? {
+                return Ok(());
             }
             return ended(state, &job, &handle, end).await;
         }
@@ -293,19 +294,37 @@ async fn ended(
     Ok(())
 }
 
-/// Keeps what is left of the output, as long as that does not take for ever.
+/// Keeps what is left of the output, however long that takes while more of it comes.
+/// Returns whether that is done; it is not if the server is to stop first.
 async fn finish_reading(
     state: &State,
     run: (JobId, u32),
     cursor: &mut String,
     output: &mut futures_util::stream::BoxStream<'static, engine::Result<Vec<LogLine>>>,
-) -> Result<(), Error> {
-    let rest = drain(state, run, cursor, output);
-    if let Ok(kept) = tokio::time::timeout(OUTPUT_PATIENCE, rest).await {
-        return kept;
-    }
-    tracing::warn!(job = %run.0, "its output did not end; the rest is left out");
-    Ok(())
+) -> Result<bool, Error> {
+    let why = loop {
+        let next = tokio::select! {
+            () = state.shutdown().cancelled() => return Ok(false),
+            next = tokio::time::timeout(OUTPUT_PATIENCE, output.next()) => next,
+        };
+        match next {
+            Ok(Some(Ok(lines))) => keep(state, run, cursor, lines).await?,
+            Ok(None) => return Ok(true),
+            Ok(Some(Err(error))) => break error.to_string(),
+            Err(_) => break "it does not end".into(),
+        }
+    };
+    tracing::warn!(job = %run.0, why, "the rest of its output is left out");
+    let said = LogLine {
+        stream: Stream::System,
+        data: "The rest of the output could not be read, and is left out.".into(),
+        truncated: false,
+        dropped: 0,
+        at: state.now(),
+        next: Cursor(cursor.clone()),
+    };
+    keep(state, run, cursor, vec![said]).await?;
+    Ok(true)
 }
 
 /// The job, if this attempt still is what it is at.
@@ -488,26 +507,6 @@ async fn last_seen(
         .filter_map(|service| service.answered_at);
     let last = answered.chain(printed).chain([engine]).max();
     Ok(last.unwrap_or(engine).min(state.now()))
-}
-
-/// Keeps what is left of the output. If the database cannot take it, the run has
-/// to be looked after again: an end is not noted before its output.
-async fn drain(
-    state: &State,
-    run: (JobId, u32),
-    cursor: &mut String,
-    output: &mut futures_util::stream::BoxStream<'static, engine::Result<Vec<LogLine>>>,
-) -> Result<(), Error> {
-    while let Some(lines) = output.next().await {
-        match lines {
-            Ok(lines) => keep(state, run, cursor, lines).await?,
-            Err(error) => {
-                tracing::warn!(%error, job = %run.0, "the rest of its output cannot be read");
-                break;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Writes lines, and where reading goes on, together.
