@@ -16,7 +16,7 @@ use std::collections::HashSet;
 /// index. A search is to answer within a fiftieth of a second.
 const EFFORT: usize = 6_000;
 /// What it takes to look at one job by itself.
-const LOOK: usize = 8;
+const LOOK: usize = 4;
 /// How many records of a block are read in the time of a row.
 const RECORDS_PER_ROW: usize = 8;
 /// Jobs looked at by one statement, at most. A power of two.
