@@ -20,7 +20,7 @@ pub fn http() -> reqwest::Result<reqwest::Client> {
 ///
 /// # Errors
 ///
-/// As with [`http`], or if one of the `roots` cannot be used.
+/// As with [`http()`], or if one of the `roots` cannot be used.
 pub fn http_trusting(roots: &Roots) -> reqwest::Result<reqwest::Client> {
     builder(roots).timeout(Duration::from_secs(15)).build()
 }
