@@ -2,7 +2,7 @@
 //!
 //! Every list is read off an index in its own order. What a filter leaves open is
 //! walked once for each of its values, and the walks are put together: no list looks
-//! at jobs that are not on its page. How a text is looked for, [`super::search`] says.
+//! at jobs that are not on its page. How a text is looked for, `search` says.
 use super::row::Row;
 use super::{Job, search};
 use crate::clock::micros;
