@@ -6,6 +6,7 @@
     reason = "a test that cannot go on should stop there and then"
 )]
 mod apps;
+mod callbacks;
 mod driver;
 mod files;
 mod job_page;
@@ -51,6 +52,8 @@ fn main() -> ExitCode {
         apps::a_page_that_hears_nothing_more_asks_from_where_it_was,
         keys::a_key_is_made_rotated_and_revoked,
         keys::a_key_is_made_rotated_and_revoked_without_javascript,
+        callbacks::a_callback_is_followed_and_its_secret_rotated,
+        callbacks::a_callback_is_followed_and_its_secret_rotated_without_javascript,
         files::a_file_goes_into_a_job_and_comes_out_of_it,
         files::a_file_goes_into_a_job_and_comes_out_of_it_without_javascript,
         files::a_file_goes_into_a_job_and_comes_out_of_it_far_away,

@@ -37,6 +37,7 @@ fn look(visitor: Visitor, kind: &str) {
             "/portal/artifacts",
             "/portal/inputs",
             "/portal/api-keys",
+            "/portal/webhooks",
             "/portal/templates",
             "/portal/templates/sessions",
             "/portal/operator/launches",
@@ -52,7 +53,7 @@ fn look(visitor: Visitor, kind: &str) {
                 .fold(page.clone(), |name, (id, word)| name.replace(id, word));
             one(&browser, &page, &format!("{name}-{kind}")).await;
         }
-        for page in &lists[..8] {
+        for page in &lists[..9] {
             one(&browser, page, &format!("{page}-{kind}")).await;
         }
         assert_eq!(browser.complaints().await, Vec::<String>::new());
@@ -128,6 +129,7 @@ fn states(server: &Server, token: &str) -> (Vec<String>, Vec<(String, String)>) 
     pages.push(many);
     let lists = [
         "/portal/jobs/cancel?",
+        "/portal/webhooks/rotate",
         "/portal/jobs?status=active",
         "/portal/jobs?q=nothing",
         "/portal/logs?q=nothing",
