@@ -17,13 +17,29 @@ use time::serde::rfc3339;
 #[schemars(rename = "AppLaunch")]
 pub struct Launch {
     pub template: String,
-    #[serde(flatten)]
-    pub choices: Choices,
+    /// This and the next two: as in [`Choices`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_hours: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_minutes: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_usd: Option<Usd>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledged_estimate: Option<EstimateId>,
     /// Takes template and choices from an earlier session instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_session: Option<AppSessionId>,
+}
+
+impl Launch {
+    #[must_use]
+    pub fn choices(&self) -> Choices {
+        Choices {
+            max_hours: self.max_hours,
+            idle_minutes: self.idle_minutes,
+            max_usd: self.max_usd,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

@@ -1,18 +1,15 @@
 //! Reads queries and bodies into the contract's types, and says which field is wrong.
 use super::Error;
-use axum_extra::extract::Query;
 use http::Uri;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 /// What a client sends may be nested so deeply. Answers hold it a few levels
 /// deeper, and parsers stop at 128.
 const DEEPEST: usize = 64;
-
-/// Of more fields than that the one that is wrong is not looked for.
-const MOST_TRIED: usize = 64;
 
 /// # Errors
 ///
@@ -26,27 +23,9 @@ pub(super) fn query<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, Error> {
     let given = uri.query().unwrap_or_default().split('&');
     let given = given.filter(|pair| !pair.ends_with('='));
     let given: Vec<Cow<'_, str>> = given.map(readable).collect();
-    pairs(&given).map_err(|why| {
-        let culprit = (0..given.len().min(MOST_TRIED)).find(|at| {
-            let mut others = given.clone();
-            others.remove(*at);
-            pairs::<Q>(&others).err().as_ref() != Some(&why)
-        });
-        let name = culprit.and_then(|at| given.get(at)?.split('=').next());
-        unfit("query", name, &why)
-    })
-}
-
-fn pairs<Q: DeserializeOwned>(pairs: &[Cow<'_, str>]) -> Result<Q, String> {
-    let uri = Uri::builder()
-        .path_and_query(format!("/?{}", pairs.join("&")))
-        .build()
-        .map_err(|error| error.to_string())?;
-    let read = Query::<Q>::try_from_uri(&uri);
-    read.map(|Query(query)| query).map_err(|error| {
-        let cause = std::error::Error::source(&error);
-        cause.map_or_else(|| error.to_string(), ToString::to_string)
-    })
+    let given = given.join("&");
+    let pairs = serde_html_form::Deserializer::from_bytes(given.as_bytes());
+    serde_path_to_error::deserialize(pairs).map_err(|error| unfit("query", &error))
 }
 
 /// Lists cut the `limit` that they are asked for. This one is cut to what any of them
@@ -93,23 +72,7 @@ pub(super) fn body<B: DeserializeOwned>(raw: &[u8]) -> Result<B, Error> {
             "The body is nested too deeply: {DEEPEST} levels at most."
         )));
     }
-    B::deserialize(&value).map_err(|error| {
-        let why = error.to_string();
-        unfit("body", culprit::<B>(&value, &why), &why)
-    })
-}
-
-/// The field without which `value` fails elsewhere or not at all.
-fn culprit<'a, B: DeserializeOwned>(value: &'a Value, why: &str) -> Option<&'a str> {
-    let fields = value.as_object()?;
-    let mut names = fields.keys().take(MOST_TRIED);
-    let name = names.find(|name| {
-        let mut others = fields.clone();
-        others.remove(*name);
-        let read = B::deserialize(Value::Object(others));
-        read.err().is_none_or(|error| error.to_string() != why)
-    });
-    name.map(String::as_str)
+    serde_path_to_error::deserialize(&value).map_err(|error| unfit("body", &error))
 }
 
 /// Whether nothing in `value` is more than `levels` deep.
@@ -124,15 +87,18 @@ fn shallow(value: &Value, levels: usize) -> bool {
 }
 
 /// The refusal of a request of which one field is wrong, or one is missing.
-fn unfit(what: &str, field: Option<&str>, why: &str) -> Error {
+fn unfit<E: Display>(what: &str, error: &serde_path_to_error::Error<E>) -> Error {
     // It may repeat what was sent, which may be long.
-    let why: String = why.chars().take(200).collect();
+    let why: String = error.inner().to_string().chars().take(200).collect();
     let missing = why.strip_prefix("missing field `");
     let missing = missing.and_then(|rest| rest.split('`').next());
+    let path = error.path().to_string();
+    // Where it is not known, it is a full stop or a question mark.
+    let field = path.split(['.', '[']).next().unwrap_or_default();
     let (field, says) = match (missing, field) {
         (Some(field), _) => (field, "This is required.".to_owned()),
-        (None, Some(field)) => (field, format!("This cannot be read: {why}.")),
-        (None, None) => return Error::BadRequest(format!("The {what} is not right: {why}.")),
+        (None, "" | "?") => return Error::BadRequest(format!("The {what} is not right: {why}.")),
+        (None, field) => (field, format!("This cannot be read: {why}.")),
     };
     Error::Invalid {
         message: format!("{field}: {says}"),

@@ -112,7 +112,7 @@ async fn wanted(
             let earlier = view::find(conn, cx.caller.workspace, id).await?;
             (earlier.manifest.slug, templates::choices(&earlier.settings))
         }
-        None => (body.template.clone(), body.choices.clone()),
+        None => (body.template.clone(), body.choices()),
     };
     Ok((templates::find(cx, &slug)?.clone(), choices))
 }

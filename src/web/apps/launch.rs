@@ -33,7 +33,9 @@ pub(super) async fn launch(
             Ok(estimate) => {
                 let body = Launch {
                     template: slug.clone(),
-                    choices: choices.clone(),
+                    max_hours: choices.max_hours,
+                    idle_minutes: choices.idle_minutes,
+                    max_usd: choices.max_usd,
                     acknowledged_estimate: Some(estimate),
                     from_session: None,
                 };

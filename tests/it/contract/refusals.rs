@@ -53,6 +53,11 @@ async fn what_cannot_be_read_is_named() {
             "expires_at",
         ),
         ("/v1/job-inputs", json!({ "filename": 5 }), "filename"),
+        (
+            "/v1/app-sessions",
+            json!({ "template": "x", "max_hours": "two" }),
+            "max_hours",
+        ),
     ] {
         let refused = ada.post(path, body.clone()).await;
         assert_eq!(refused.status, 400, "{path} {body}");
