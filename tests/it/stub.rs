@@ -26,6 +26,8 @@ const LINES: [&str; 3] = ["one", "two", "three"];
 pub(crate) struct Machine {
     /// Whether it does not answer.
     pub(crate) away: Mutex<bool>,
+    /// Whether what runs print breaks off at the end.
+    pub(crate) breaks_off: Mutex<bool>,
     /// The machines, if not just the one.
     nodes: Mutex<Vec<Node>>,
     runs: Mutex<BTreeMap<String, Status>>,
@@ -172,7 +174,9 @@ impl Engine for Machine {
                 next: Cursor(n.to_string()),
             })
             .collect();
-        stream::iter([Ok(lines)]).boxed()
+        let broken = Error::Unavailable("its output is damaged".into());
+        let end = self.breaks_off.lock().unwrap().then_some(Err(broken));
+        stream::iter([Ok(lines)].into_iter().chain(end)).boxed()
     }
     async fn stop(&self, _: &Handle) -> engine::Result<()> {
         Ok(())

@@ -43,6 +43,37 @@ async fn work_until_running(api: &TestApi, token: &str, id: &str) {
 }
 
 #[tokio::test]
+async fn output_that_cannot_be_read_to_its_end_says_so() {
+    let (api, machine) = Machine::start().await;
+    *machine.breaks_off.lock().unwrap() = true;
+    let token = api.sign_up("ada@example.org").await;
+    let id = submit(&api, &token).await;
+    work(&api).await;
+    let job = see(&api, &token, &format!("/v1/jobs/{id}")).await;
+    assert_eq!(job["status"], "completed");
+    let logs = see(&api, &token, &format!("/v1/jobs/{id}/logs")).await;
+    let lines = logs["items"].as_array().unwrap().iter();
+    let lines: Vec<_> = lines
+        .map(|line| {
+            (
+                line["stream"].as_str().unwrap(),
+                line["message"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let said = "The rest of the output could not be read, and is left out.";
+    assert_eq!(
+        lines,
+        [
+            ("stdout", "one"),
+            ("stdout", "two"),
+            ("stdout", "three"),
+            ("system", said)
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_run_that_its_machine_never_began_is_handed_over_again() {
     let (api, machine) = Machine::start().await;
     let token = api.sign_up("ada@example.org").await;
