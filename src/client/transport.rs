@@ -98,15 +98,15 @@ mod tests {
     use futures_util::StreamExt as _;
     use std::net::SocketAddr;
 
-    const SHORT: Duration = Duration::from_millis(300);
+    const SHORT: Duration = Duration::from_secs(2);
 
-    /// Answers `/slow` with one byte every 200 ms, six times; takes a body before it
+    /// Answers `/slow` with one byte every 500 ms, six times; takes a body before it
     /// answers anything else; and never answers `/never`.
     async fn server() -> SocketAddr {
         use axum::routing::{any, get};
         let slow = get(async || {
             let pieces = futures_util::stream::iter(0..6).then(async |_| {
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
                 Ok::<_, Infallible>("x")
             });
             Body::from_stream(pieces)
@@ -146,7 +146,7 @@ mod tests {
         let slow = ask(Method::GET, "/slow", false, Body::empty()).await;
         assert_eq!(slow.unwrap(), "xxxxxx");
         let pieces = futures_util::stream::iter(0..6).then(async |_| {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
             Ok::<_, Infallible>("xx")
         });
         let sent = ask(Method::PUT, "/file", false, Body::from_stream(pieces)).await;
