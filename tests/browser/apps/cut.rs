@@ -9,15 +9,21 @@ use serde_json::{Value, json};
 /// further and further into its first message, which is never shorter.
 const PIECES: [usize; 4] = [200, 1_500, 3_000, 4_500];
 
+/// A launch whose page is open behind `relay`, and what is seen there recorded.
+async fn followed(stage: &Stage, relay: &Relay) -> (String, Browser) {
+    let id = stage.launch("workspace-files");
+    let browser = Browser::open_behind(Visitor::Desk, &stage.server, relay.address).await;
+    browser.sign_in(EMAIL).await;
+    browser.go(&page_of(&id)).await;
+    record::start(&browser).await;
+    (id, browser)
+}
+
 pub(crate) fn a_connection_that_is_cut_loses_and_repeats_nothing() {
     block_on(async {
         let Some(stage) = Stage::set() else { return };
         let relay = Relay::to(stage.server.address).await;
-        let id = stage.launch("workspace-files");
-        let browser = Browser::open_behind(Visitor::Desk, &stage.server, relay.address).await;
-        browser.sign_in(EMAIL).await;
-        browser.go(&page_of(&id)).await;
-        record::start(&browser).await;
+        let (id, browser) = followed(&stage, &relay).await;
         browser.see("html[data-live=on]").await;
         lists_all_events(&stage, &browser, &id).await;
         let before = stage.events(&id).len();
@@ -68,11 +74,7 @@ pub(crate) fn a_page_that_hears_nothing_asks() {
         let Some(stage) = Stage::set() else { return };
         let relay = Relay::to(stage.server.address).await;
         relay.hold_streams();
-        let id = stage.launch("workspace-files");
-        let browser = Browser::open_behind(Visitor::Desk, &stage.server, relay.address).await;
-        browser.sign_in(EMAIL).await;
-        browser.go(&page_of(&id)).await;
-        record::start(&browser).await;
+        let (id, browser) = followed(&stage, &relay).await;
         browser.see("html[data-live=poll]").await;
         browser.reads("#live", |text| text == "Polling").await;
         stage.begin();
@@ -96,11 +98,7 @@ pub(crate) fn a_page_that_hears_nothing_more_asks_from_where_it_was() {
     block_on(async {
         let Some(stage) = Stage::set() else { return };
         let relay = Relay::to(stage.server.address).await;
-        let id = stage.launch("workspace-files");
-        let browser = Browser::open_behind(Visitor::Desk, &stage.server, relay.address).await;
-        browser.sign_in(EMAIL).await;
-        browser.go(&page_of(&id)).await;
-        record::start(&browser).await;
+        let (id, browser) = followed(&stage, &relay).await;
         browser.see("html[data-live=on]").await;
         let drawn = browser.count("#events > *").await;
         stage.begin();
