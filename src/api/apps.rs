@@ -5,6 +5,7 @@ use crate::domain::app::{EndCode, Phase, ServiceState};
 use crate::domain::id::{AppSessionId, EstimateId, JobId};
 use crate::domain::job::Status;
 use crate::domain::money::Usd;
+use crate::domain::template::settings::Given;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -17,6 +18,9 @@ use time::serde::rfc3339;
 #[schemars(rename = "AppLaunch")]
 pub struct Launch {
     pub template: String,
+    /// As an estimate gives them back; any of the next three comes before what is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Choices>,
     /// This and the next two: as in [`Choices`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_hours: Option<f64>,
@@ -24,21 +28,31 @@ pub struct Launch {
     pub idle_minutes: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_usd: Option<Usd>,
+    /// Values of the template's `settings`, by their names: 4096 bytes each at most. An
+    /// empty one is as good as none.
+    #[serde(skip_serializing_if = "Given::is_empty")]
+    pub settings: Given,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledged_estimate: Option<EstimateId>,
-    /// Takes template and choices from an earlier session instead.
+    /// Takes from an earlier session what is not said here: its template, the choices
+    /// that it was launched with (all of them, unless any is said here), and its
+    /// settings, one by one. Its secrets are there for 7 days after its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_session: Option<AppSessionId>,
 }
 
 impl Launch {
+    /// The choices that are said here, if any is.
     #[must_use]
-    pub fn choices(&self) -> Choices {
-        Choices {
-            max_hours: self.max_hours,
-            idle_minutes: self.idle_minutes,
-            max_usd: self.max_usd,
-        }
+    pub fn choices(&self) -> Option<Choices> {
+        let said = self.choices.clone().unwrap_or_default();
+        let choices = Choices {
+            max_hours: self.max_hours.or(said.max_hours),
+            idle_minutes: self.idle_minutes.or(said.idle_minutes),
+            max_usd: self.max_usd.or(said.max_usd),
+        };
+        let any = self.choices.is_some() || choices != Choices::default();
+        any.then_some(choices)
     }
 }
 
@@ -92,7 +106,13 @@ pub struct Session {
     pub min_vram_gb: f64,
     pub steps: Vec<Step>,
     pub services: Vec<Service>,
+    /// What extensions have added is in them.
     pub choices: Choices,
+    /// As they were at the launch, and will be when it is launched again.
+    pub launch_choices: Choices,
+    /// What was given at the launch, or taken in its stead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Setting>,
     pub hourly_rate_usd: Usd,
     /// So far, or in the end.
     pub cost_usd: Usd,
@@ -148,6 +168,21 @@ pub struct Session {
     pub lost: Vec<String>,
     /// The newest event.
     pub last_event: i64,
+}
+
+/// A setting of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AppSetting")]
+pub struct Setting {
+    /// Of the environment variable.
+    pub name: String,
+    pub label: String,
+    pub secret: bool,
+    /// Never of a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Whether a launch with `from_session` can take it from here.
+    pub kept: bool,
 }
 
 /// One step on the way to the dashboard.

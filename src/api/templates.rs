@@ -37,6 +37,9 @@ pub struct Template {
     pub source_url: String,
     pub services: Vec<Service>,
     pub volumes: Vec<Volume>,
+    /// What is asked for at the launch besides its limits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Setting>,
     /// 0 if it does without a GPU.
     pub min_vram_gb: f64,
     pub recommended_vram_gb: f64,
@@ -50,6 +53,10 @@ pub struct Template {
     pub usual_start: Usual,
     /// Offered at the launch, in minutes; 0 for never.
     pub idle_stop_minutes: u32,
+    /// What a launch gets that says nothing.
+    pub usual_hours: f64,
+    /// The most that a session may run here, extensions included.
+    pub longest_hours: f64,
     /// Whether it can be launched on this installation.
     pub launchable: bool,
     /// What keeps it from that, each with what to do about it.
@@ -76,6 +83,25 @@ pub struct Volume {
     pub min_gb: f64,
 }
 
+/// A variable of the app whose value whoever launches it may say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TemplateSetting")]
+pub struct Setting {
+    /// Of the environment variable.
+    pub name: String,
+    pub label: String,
+    /// Empty, or a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+    /// Stored encrypted, never shown again, and hidden in the app's output.
+    pub secret: bool,
+    /// There is no launch without it.
+    pub required: bool,
+    /// Taken where nothing is given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub default: String,
+}
+
 /// How many seconds something usually takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "UsualSeconds")]
@@ -91,7 +117,8 @@ pub struct Usual {
 #[serde(default)]
 #[schemars(rename = "AppChoices")]
 pub struct Choices {
-    /// Stopped so many hours after it was ready: 0.25 to the longest time limit. 4 unless given.
+    /// Stopped so many hours after it was ready: 0.25 to the
+    /// template's `longest_hours`. Its `usual_hours` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_hours: Option<f64>,
     /// Stopped when nobody has used it for so many minutes: 5 to 1440, 0 for

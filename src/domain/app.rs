@@ -237,9 +237,56 @@ pub struct Settings {
     pub idle_minutes: u32,
     /// It is stopped when it has cost so much, in micro-dollars.
     pub max_usd_micros: Option<i64>,
+    /// How much of these two came with extensions.
+    #[serde(default, skip_serializing_if = "Added::is_nothing")]
+    pub added: Added,
+}
+
+/// What extensions have added to the limits of a launch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    pub minutes: u32,
+    pub usd_micros: i64,
+}
+
+impl Added {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Settings {
+    /// The same with more time, and with the money for it where that is limited.
+    #[must_use]
+    pub fn longer(&self, minutes: u32, rate: Usd) -> Self {
+        let cost = rate.at_most_for_seconds(i64::from(minutes) * 60).micros();
+        let cost = self.max_usd_micros.map_or(0, |_| cost);
+        Self {
+            max_minutes: self.max_minutes.saturating_add(minutes),
+            max_usd_micros: self
+                .max_usd_micros
+                .map(|micros| micros.saturating_add(cost)),
+            added: Added {
+                minutes: self.added.minutes.saturating_add(minutes),
+                usd_micros: self.added.usd_micros.saturating_add(cost),
+            },
+            ..*self
+        }
+    }
+
+    /// As it was before it was extended.
+    #[must_use]
+    pub fn at_launch(&self) -> Self {
+        Self {
+            max_minutes: self.max_minutes.saturating_sub(self.added.minutes),
+            max_usd_micros: self
+                .max_usd_micros
+                .map(|micros| micros - self.added.usd_micros),
+            added: Added::default(),
+            ..*self
+        }
+    }
+
     /// Minutes that are paid for at `rate` per hour: as long as it may run, or as
     /// long as what it may cost lasts.
     #[must_use]
@@ -300,6 +347,7 @@ mod tests {
             max_minutes,
             idle_minutes: 0,
             max_usd_micros,
+            added: Added::default(),
         };
         for (hours, dollars, rate, minutes) in [
             (240, None, rate, 240),
@@ -315,6 +363,24 @@ mod tests {
             let hold = settings.hold(rate);
             assert_eq!(hold, rate.at_most_for_seconds(i64::from(minutes) * 60));
             assert!(dollars.is_none_or(|most| hold.micros() <= most), "{hold}");
+        }
+    }
+
+    #[test]
+    fn what_extensions_add_is_taken_off_again() {
+        let rate = Usd::from_micros(120_000);
+        for max_usd_micros in [None, Some(1_000_000)] {
+            let launched = Settings {
+                max_minutes: 60,
+                idle_minutes: 30,
+                max_usd_micros,
+                added: Added::default(),
+            };
+            let extended = launched.longer(30, rate).longer(15, rate);
+            assert_eq!(extended.max_minutes, 105);
+            let more = extended.max_usd_micros.map(|micros| micros - 1_000_000);
+            assert_eq!(more, max_usd_micros.map(|_| 90_000));
+            assert_eq!(extended.at_launch(), launched);
         }
     }
 

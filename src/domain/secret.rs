@@ -1,4 +1,77 @@
 //! What looks like a secret, so that it is not shown where others may look.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+/// A text that may be secret, and is not shown where values are printed.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct Secret(String);
+
+impl Secret {
+    /// For where it has to be used.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"…\"")
+    }
+}
+
+/// Bytes that a secret must have to be looked for: shorter ones are in too many words.
+const WORTH_HIDING: usize = 8;
+
+/// Secrets that are hidden wherever they are printed.
+#[derive(Clone, Default)]
+pub struct Masks(Vec<(String, String)>);
+
+impl Masks {
+    /// Hides `secret` and its base64, line by line, behind the name of its variable.
+    /// What has fewer than 8 bytes is not hidden.
+    pub fn add(&mut self, name: &str, secret: &str, base64: impl Fn(&[u8]) -> String) {
+        let shown = format!("[{name}]");
+        let padded = base64(secret.as_bytes());
+        let whole = padded.trim_end_matches('=');
+        for text in secret.lines().chain([whole, &padded]) {
+            if text.len() >= WORTH_HIDING {
+                self.0.push((text.to_owned(), shown.clone()));
+            }
+        }
+        // The longest first: one may be a part of another.
+        self.0
+            .sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+    }
+
+    /// `line` without them.
+    #[must_use]
+    pub fn hide<'l>(&self, line: &'l str) -> Cow<'l, str> {
+        let mut line = Cow::Borrowed(line);
+        for (text, shown) in &self.0 {
+            if line.contains(text) {
+                line = Cow::Owned(line.replace(text, shown));
+            }
+        }
+        line
+    }
+}
+
+impl fmt::Debug for Masks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Masks({})", self.0.len())
+    }
+}
 
 /// Beginnings of tokens that programs give out.
 const TOKENS: [&str; 22] = [

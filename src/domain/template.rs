@@ -1,6 +1,7 @@
 //! What a template's manifest says: how an app is started, when it is ready, and
 //! what it needs.
 mod check;
+pub mod settings;
 
 use super::spec::{HOST_IMAGE, WorkloadType};
 use serde::{Deserialize, Serialize};
@@ -169,17 +170,60 @@ pub struct Auth {
     pub value: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A variable of the app: fixed, made up, or asked for at the launch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
     pub name: String,
-    /// `{origin:SERVICE}` stands for that service's public origin; there is no
+    /// Fixed. `{origin:SERVICE}` stands for that service's public origin; there is no
     /// other use of braces.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub value: String,
     /// Made anew for each session, and never shown.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub generated: bool,
+    /// Asked for at the launch: stored encrypted, never shown, and hidden in the output.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub secret: bool,
+    /// Asked for at the launch, which fails without it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub required: bool,
+    /// Asked for at the launch, with this to begin with. Where that and what is given are
+    /// empty, the variable is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// What it is called where it is asked for; its name unless given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// A sentence for whoever is asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl Variable {
+    /// Whether whoever launches it is asked for its value.
+    #[must_use]
+    pub const fn asked(&self) -> bool {
+        self.secret || self.required || self.default.is_some()
+    }
+
+    /// What it is called where it is asked for.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        if self.label.is_empty() {
+            &self.name
+        } else {
+            &self.label
+        }
+    }
 }
 
 /// A directory that outlives the session, one per workspace and template.

@@ -5,6 +5,7 @@ mod plain;
 mod record;
 mod relay;
 mod scripts;
+mod settings;
 
 pub(crate) use cut::{
     a_connection_that_is_cut_loses_and_repeats_nothing, a_page_that_hears_nothing_asks,
@@ -13,6 +14,7 @@ pub(crate) use cut::{
 pub(crate) use failed::a_failed_launch_shows_why_where_it_is_watched;
 pub(crate) use plain::{an_app_is_launched_used_and_stopped_without_javascript, one_page_grows};
 pub(crate) use scripts::a_launch_is_watched_opened_used_and_stopped;
+pub(crate) use settings::a_secret_is_given_at_the_launch_and_used_again;
 
 use crate::driver::Browser;
 use crate::server::{Server, until};

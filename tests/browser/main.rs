@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         lists::many_are_cancelled_after_a_look_at_them,
         lists::many_are_cancelled_without_javascript,
         apps::a_launch_is_watched_opened_used_and_stopped,
+        apps::a_secret_is_given_at_the_launch_and_used_again,
         apps::an_app_is_launched_used_and_stopped_without_javascript,
         apps::one_page_grows,
         apps::a_failed_launch_shows_why_where_it_is_watched,

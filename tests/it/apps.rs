@@ -8,6 +8,7 @@ mod real;
 mod refusals;
 mod rows;
 mod script;
+mod settings;
 mod stage;
 
 use junglegrid::engine::Network;

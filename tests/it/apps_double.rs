@@ -151,6 +151,14 @@ fn services(phase: Phase) -> Vec<Service> {
     services
 }
 
+const fn choices() -> Choices {
+    Choices {
+        max_hours: Some(4.0),
+        idle_minutes: Some(30),
+        max_usd: Some(Usd::from_micros(2_500_000)),
+    }
+}
+
 /// A session in `phase`, with words as long as they get.
 pub(crate) fn session(number: u8, phase: Phase) -> Session {
     let launched = NOW - Duration::minutes(4);
@@ -187,11 +195,9 @@ pub(crate) fn session(number: u8, phase: Phase) -> Session {
         min_vram_gb: 24.0,
         steps: steps(phase),
         services: services(phase),
-        choices: Choices {
-            max_hours: Some(4.0),
-            idle_minutes: Some(30),
-            max_usd: Some(Usd::from_micros(2_500_000)),
-        },
+        choices: choices(),
+        launch_choices: choices(),
+        settings: Vec::new(),
         hourly_rate_usd: Usd::from_micros(930_000),
         cost_usd: Usd::from_micros(if ready.is_some() { 24_541 } else { 0 }),
         hold_usd: Usd::from_micros(2_500_000),
@@ -368,6 +374,7 @@ pub(crate) fn template(
             mount: "/workspace".into(),
             min_gb: 20.0,
         }],
+        settings: Vec::new(),
         min_vram_gb: if launchable { 0.0 } else { 24.0 },
         recommended_vram_gb: if launchable { 0.0 } else { 48.0 },
         disk_gb: 100.0,
@@ -382,6 +389,8 @@ pub(crate) fn template(
             usual(180, 240, 0)
         },
         idle_stop_minutes: 30,
+        usual_hours: 4.0,
+        longest_hours: 24.0,
         launchable,
         checks: if launchable {
             Vec::new()

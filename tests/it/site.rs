@@ -13,7 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use junglegrid::app::guard::{self, Hosts, Rules};
 use junglegrid::app::{apart, server};
 use junglegrid::client::Client;
-use junglegrid::domain::app::{Phase, ServiceState, Settings};
+use junglegrid::domain::app::{Added, Phase, ServiceState, Settings};
 use junglegrid::domain::estimate::{Quote, Range};
 use junglegrid::domain::id::{AppSessionId, JobId};
 use junglegrid::domain::job::State as JobState;
@@ -142,6 +142,7 @@ impl Site {
             max_minutes: 60,
             idle_minutes: 0,
             max_usd_micros: None,
+            added: Added::default(),
         };
         let owner = (bearer.workspace, bearer.account);
         let mut session = AppSession::new(id, owner, job, (manifest, settings), now);

@@ -3,11 +3,12 @@
 //! A signed-in person gets a ticket for one service, good for half a minute and
 //! once; the app's origin exchanges it for a pass, which ends with the portal
 //! session that it came from. Both are stored as hashes.
+use super::settings;
 use crate::api::OpenApp;
 use crate::api::apps as wire;
 use crate::domain::app::{Phase, ServiceState};
 use crate::domain::id::{AccountId, AppSessionId, SessionId, WorkspaceId};
-use crate::domain::template::{Auth, Manifest};
+use crate::domain::template::Auth;
 use crate::engine::Handle;
 use crate::orchestrator::caller::alive;
 use crate::orchestrator::route::{Call, Cx};
@@ -17,6 +18,7 @@ use crate::store::apps::passes::{self, Leave};
 use crate::store::apps::{self, services};
 use crate::store::jobs::{self, runs};
 use crate::store::{Conn, accounts, sessions};
+use std::collections::BTreeMap;
 use time::{Duration, OffsetDateTime};
 
 /// From asking for a ticket to using it.
@@ -87,8 +89,13 @@ pub async fn door(state: &State, origin: &str) -> Result<Option<Door>, Error> {
     let (Some(handle), Some(known)) = (handle, known) else {
         return Ok(None);
     };
-    let auth = known.auth.as_ref();
-    let inject = auth.and_then(|auth| injected(state, session.id, &session.manifest, auth));
+    let inject = match &known.auth {
+        Some(auth) => injected(
+            &settings::variables(state, &mut conn, &session, &[]).await?,
+            auth,
+        ),
+        None => None,
+    };
     Ok(Some(Door {
         session: session.id,
         workspace: session.workspace,
@@ -267,19 +274,11 @@ fn why_not(phase: Phase, label: &str, service: ServiceState) -> Option<String> {
 /// The header that signs in to the app. `None` if the manifest asks for one that
 /// cannot be: then the app asks people to sign in, which is safe.
 fn injected(
-    state: &State,
-    session: AppSessionId,
-    manifest: &Manifest,
+    variables: &BTreeMap<String, String>,
     auth: &Auth,
 ) -> Option<(http::HeaderName, http::HeaderValue)> {
     let name = auth.header.to_ascii_lowercase().parse().ok()?;
-    let text = filled(&auth.value, |name| {
-        let variable = manifest.env.iter().find(|known| known.name == name)?;
-        if variable.generated {
-            return Some(super::secrets::generated(state, session, name));
-        }
-        Some(variable.value.clone())
-    })?;
+    let text = filled(&auth.value, |name| variables.get(name).cloned())?;
     let mut value = http::HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
     Some((name, value))

@@ -52,7 +52,7 @@ pub(super) async fn extend(cx: Cx, call: Call<ExtendApp>) -> Result<wire::Extens
     let seen = call.body.acknowledged_estimate;
     let Some(id) = seen else {
         drop(conn);
-        let settings = longer(&session.settings, minutes, job.rate);
+        let settings = session.settings.longer(minutes, job.rate);
         fits(&cx, &settings)?;
         let stops_at = ends(&settings, &session, &job, cx.now());
         let (estimate, priced) = price(&cx, &session, &job, minutes).await?;
@@ -70,7 +70,7 @@ pub(super) async fn extend(cx: Cx, call: Call<ExtendApp>) -> Result<wire::Extens
         // The second of two clicks.
         return Ok(reply(&estimate, &priced, &job, available, (at, true)));
     }
-    fits(&cx, &longer(&session.settings, minutes, job.rate))?;
+    fits(&cx, &session.settings.longer(minutes, job.rate))?;
     let accepted = priced.clone();
     let done = lifecycle::change_app(&cx, job.id, move |job, session, now| {
         apply(&accepted, id, (job, session?), now)
@@ -106,7 +106,7 @@ fn apply(
         return None;
     }
     job.updated_at = now;
-    let settings = longer(&session.settings, priced.minutes, job.rate);
+    let settings = session.settings.longer(priced.minutes, job.rate);
     let stops_at = ends(&settings, session, job, now);
     let until = session.ready_at.map(|_| stops_at);
     let applied = Priced {
@@ -133,18 +133,6 @@ fn extensible(session: &AppSession, job: &Job) -> Result<(), Error> {
         code: "NOT_RUNNING",
         message: message.into(),
     })
-}
-
-/// The same with more time, and with the money for it where that is limited.
-fn longer(settings: &Settings, minutes: u32, rate: Usd) -> Settings {
-    let cost = rate.at_most_for_seconds(i64::from(minutes) * 60);
-    Settings {
-        max_minutes: settings.max_minutes.saturating_add(minutes),
-        max_usd_micros: settings
-            .max_usd_micros
-            .map(|micros| micros.saturating_add(cost.micros())),
-        ..*settings
-    }
 }
 
 fn fits(cx: &Cx, settings: &Settings) -> Result<(), Error> {

@@ -1,4 +1,5 @@
 //! Launching and stopping apps.
+use super::settings::{self, Kept};
 use super::{offer, templates, view, words};
 use crate::api::apps as wire;
 use crate::api::templates::Choices;
@@ -9,6 +10,7 @@ use crate::domain::id::AppSessionId;
 use crate::domain::money::Usd;
 use crate::domain::spec::JobSpec;
 use crate::domain::template::Manifest;
+use crate::domain::template::settings::Given;
 use crate::orchestrator::jobs::submission::{self, Once, Order};
 use crate::orchestrator::jobs::{clean, find as find_job};
 use crate::orchestrator::route::{Call, Cx};
@@ -25,6 +27,8 @@ pub(in crate::orchestrator) struct App {
     pub(in crate::orchestrator) id: AppSessionId,
     pub(in crate::orchestrator) manifest: Manifest,
     pub(in crate::orchestrator) settings: Settings,
+    /// Values for what the manifest asks for.
+    pub(in crate::orchestrator) given: Kept,
     pub(in crate::orchestrator) quote: Quote,
     /// Set aside, and for how many minutes that is enough.
     pub(in crate::orchestrator) hold: Usd,
@@ -54,12 +58,15 @@ pub(super) async fn launch(cx: Cx, call: Call<LaunchApp>) -> Result<wire::Sessio
     {
         return show(&cx, &mut conn, answer?.job_id).await;
     }
-    let (manifest, choices) = wanted(&cx, &mut conn, &call.body).await?;
+    let wanted = wanted(&cx, &mut conn, &call.body).await?;
+    let (manifest, choices) = (wanted.manifest, wanted.choices);
     let settings = templates::settings(&choices, &manifest, cx.config().longest_time_limit)?;
     let live = queries::active(&mut conn, cx.caller.workspace, &manifest.slug).await?;
     if let Some(live) = live {
         return Err(already_running(&live));
     }
+    let id = cx.id();
+    let given = settings::taken(&cx, id, &manifest, wanted.given, wanted.lost)?;
     // Nobody keeps a connection while the machines are being asked.
     drop(conn);
     let offered = offer::quote(&cx, &manifest, settings).await?;
@@ -72,7 +79,6 @@ pub(super) async fn launch(cx: Cx, call: Call<LaunchApp>) -> Result<wire::Sessio
     let seen =
         templates::acknowledged(&mut conn, &cx.caller, now, named, &manifest, settings).await?;
     drop(conn);
-    let id = cx.id();
     let longest = cx.config().longest_time_limit.as_secs();
     let order = Order {
         callback: None,
@@ -92,6 +98,7 @@ pub(super) async fn launch(cx: Cx, call: Call<LaunchApp>) -> Result<wire::Sessio
             id,
             manifest,
             settings,
+            given,
             quote: offered.quote,
             hold: seen.hold,
             minutes: seen.minutes,
@@ -102,19 +109,40 @@ pub(super) async fn launch(cx: Cx, call: Call<LaunchApp>) -> Result<wire::Sessio
 }
 
 /// What is to be launched, and how.
-async fn wanted(
-    cx: &Cx,
-    conn: &mut Conn,
-    body: &wire::Launch,
-) -> Result<(Manifest, Choices), Error> {
-    let (slug, choices) = match body.from_session {
-        Some(id) => {
-            let earlier = view::find(conn, cx.caller.workspace, id).await?;
-            (earlier.manifest.slug, templates::choices(&earlier.settings))
-        }
-        None => (body.template.clone(), body.choices()),
+struct Wanted {
+    manifest: Manifest,
+    choices: Choices,
+    given: Given,
+    /// Secrets of the earlier session that are not there any more.
+    lost: Vec<String>,
+}
+
+async fn wanted(cx: &Cx, conn: &mut Conn, body: &wire::Launch) -> Result<Wanted, Error> {
+    let Some(id) = body.from_session else {
+        return Ok(Wanted {
+            manifest: templates::find(cx, &body.template)?.clone(),
+            choices: body.choices().unwrap_or_default(),
+            given: body.settings.clone(),
+            lost: Vec::new(),
+        });
     };
-    Ok((templates::find(cx, &slug)?.clone(), choices))
+    let earlier = view::find(conn, cx.caller.workspace, id).await?;
+    let slug = &earlier.manifest.slug;
+    if !body.template.is_empty() && body.template != *slug {
+        let why = format!("That session is one of {slug}: leave this out, or name that.");
+        return Err(Error::field("template", why));
+    }
+    let manifest = templates::find(cx, slug)?.clone();
+    let (mut given, mut lost) = settings::again(cx, conn, &earlier, &manifest).await?;
+    given.extend(body.settings.clone());
+    lost.retain(|name| !given.contains_key(name));
+    let before = || templates::choices(&earlier.settings.at_launch());
+    Ok(Wanted {
+        choices: body.choices().unwrap_or_else(before),
+        manifest,
+        given,
+        lost,
+    })
 }
 
 fn already_running(live: &AppSession) -> Error {
@@ -144,6 +172,7 @@ pub(in crate::orchestrator) async fn create(
         (app.manifest.clone(), app.settings),
         job.created_at,
     );
+    session.given.clone_from(&app.given.shown);
     let origins: Vec<(String, String)> = app
         .manifest
         .services
@@ -152,6 +181,9 @@ pub(in crate::orchestrator) async fn create(
         .collect();
     let said = [words::created(&session), words::held(job, app.minutes)];
     table::insert(conn, &mut session, &origins, &said).await?;
+    for (name, sealed) in &app.given.sealed {
+        table::secrets::insert(conn, session.id, name, sealed).await?;
+    }
     Ok(None)
 }
 

@@ -9,6 +9,7 @@ mod live;
 mod offer;
 pub(super) mod run;
 mod secrets;
+pub(super) mod settings;
 mod templates;
 mod usual;
 mod view;
@@ -16,6 +17,7 @@ pub(super) mod words;
 
 pub use catalogue::Catalogue;
 pub(super) use live::Live;
+pub(super) use settings::SECRETS_KEPT;
 
 use super::State;
 use super::route::on;

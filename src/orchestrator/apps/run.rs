@@ -1,5 +1,6 @@
 //! What workers do to a session: note how far it has come, and end it.
 use super::follow::{self, Along};
+use super::settings;
 use crate::domain::app::{EndCode, Phase};
 use crate::domain::id::{AppSessionId, JobId};
 use crate::domain::job as work;
@@ -13,7 +14,6 @@ use crate::store::apps::events::NewEvent;
 use crate::store::apps::services::{self, Service};
 use crate::store::apps::{self as table, AppSession};
 use crate::store::jobs::Job;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -202,6 +202,7 @@ pub(in crate::orchestrator) async fn equip(
     let session = session
         .ok_or_else(|| Error::Internal(anyhow::anyhow!("{} has no session {id}", job.id)))?;
     let services = services::of(&mut conn, id).await?;
+    let variables = settings::variables(state, &mut conn, &session, &services).await?;
     drop(conn);
     let manifest = &session.manifest;
     let key = format!("{}/{}", session.workspace, manifest.slug);
@@ -215,7 +216,7 @@ pub(in crate::orchestrator) async fn equip(
         })
         .collect();
     run.user_key = Some(key);
-    run.env.extend(environment(state, &session, &services));
+    run.env.extend(variables);
     run.network = Network::None;
     if manifest.needs.shm_gb > 0.0 {
         run.shm_bytes = observer::bytes(manifest.needs.shm_gb);
@@ -224,31 +225,6 @@ pub(in crate::orchestrator) async fn equip(
     // when there is no keeper.
     run.time_limit += Duration::from_secs(manifest.start_timeout_seconds.into());
     Ok(())
-}
-
-fn environment(
-    state: &State,
-    session: &AppSession,
-    services: &[Service],
-) -> BTreeMap<String, String> {
-    let manifest = &session.manifest;
-    manifest
-        .env
-        .iter()
-        .map(|variable| {
-            let value = if variable.generated {
-                super::secrets::generated(state, session.id, &variable.name)
-            } else {
-                services
-                    .iter()
-                    .fold(variable.value.clone(), |value, service| {
-                        let origin = state.config().app_url.replace('*', &service.origin);
-                        value.replace(&format!("{{origin:{}}}", service.service), &origin)
-                    })
-            };
-            (variable.name.clone(), value)
-        })
-        .collect()
 }
 
 /// The moves of an app's job that only an app makes.

@@ -2,7 +2,7 @@
 use super::offer::{self, Grid};
 use crate::api::templates as wire;
 use crate::api::{EstimateTemplate, GetTemplate, ListTemplates};
-use crate::domain::app::{Settings, usual_start};
+use crate::domain::app::{Added, Settings, usual_start};
 use crate::domain::estimate::{Range, said};
 use crate::domain::id::{AppSessionId, EstimateId};
 use crate::domain::money::Usd;
@@ -57,8 +57,8 @@ pub(in crate::orchestrator) fn settings(
     let mut say = |field: &str, why: String| {
         fields.insert(field.to_owned(), why);
     };
-    let most = longest.as_secs_f64() / 3_600.0;
-    let hours = choices.max_hours.unwrap_or(USUAL_HOURS.min(most));
+    let (usual, most) = hours(longest);
+    let hours = choices.max_hours.unwrap_or(usual);
     if !(SHORTEST_HOURS.min(most)..=most).contains(&hours) {
         say(
             "max_hours",
@@ -85,10 +85,17 @@ pub(in crate::orchestrator) fn settings(
         max_minutes: minutes_in(hours),
         idle_minutes: idle,
         max_usd_micros: choices.max_usd.map(Usd::micros),
+        added: Added::default(),
     })
 }
 
-fn invalid(fields: BTreeMap<String, String>) -> Error {
+/// What a launch gets that says nothing, and the most that it can get.
+fn hours(longest: Duration) -> (f64, f64) {
+    let most = longest.as_secs_f64() / 3_600.0;
+    (USUAL_HOURS.min(most), most)
+}
+
+pub(super) fn invalid(fields: BTreeMap<String, String>) -> Error {
     let message = if fields.len() == 1 {
         fields.values().next().cloned().unwrap_or_default()
     } else {
@@ -122,6 +129,7 @@ fn read(choices: &wire::Choices) -> Option<Settings> {
         max_minutes: minutes_in(choices.max_hours?),
         idle_minutes: choices.idle_minutes?,
         max_usd_micros: choices.max_usd.map(Usd::micros),
+        added: Added::default(),
     })
 }
 
@@ -198,7 +206,8 @@ pub(super) async fn list(cx: Cx, _: Call<ListTemplates>) -> Result<wire::List, E
             launches(&mut conn, &manifest.slug).await?
         };
         let active = active.get(&manifest.slug).copied();
-        templates.push(show(manifest, &grid, checks, &launches, active));
+        let longest = cx.config().longest_time_limit;
+        templates.push(show(manifest, (&grid, longest), checks, &launches, active));
     }
     // What can be launched comes first; the order is the catalogue's otherwise.
     templates.sort_by_key(|template| !template.launchable);
@@ -218,7 +227,7 @@ pub(super) async fn get(cx: Cx, call: Call<GetTemplate>) -> Result<wire::Templat
     let active = active.map(|session| session.id);
     Ok(show(
         manifest,
-        &grid,
+        (&grid, cx.config().longest_time_limit),
         grid.checks(manifest),
         &launches,
         active,
@@ -328,7 +337,7 @@ fn usual(launches: &[i64], manifest: &Manifest) -> wire::Usual {
 
 fn show(
     manifest: &Manifest,
-    grid: &Grid,
+    (grid, longest): (&Grid, Duration),
     checks: Vec<Check>,
     launches: &[i64],
     active: Option<AppSessionId>,
@@ -344,6 +353,15 @@ fn show(
         mount: volume.mount.clone(),
         min_gb: volume.min_gb,
     });
+    let settings = manifest.settings().map(|variable| wire::Setting {
+        name: variable.name.clone(),
+        label: variable.title().to_owned(),
+        hint: variable.hint.clone(),
+        secret: variable.secret,
+        required: variable.required,
+        default: variable.default.clone().unwrap_or_default(),
+    });
+    let (usual_hours, longest_hours) = hours(longest);
     wire::Template {
         slug: manifest.slug.clone(),
         name: manifest.name.clone(),
@@ -358,6 +376,7 @@ fn show(
         source_url: manifest.licence.source_url.clone(),
         services: services.collect(),
         volumes: volumes.collect(),
+        settings: settings.collect(),
         min_vram_gb: manifest.needs.min_vram_gb,
         recommended_vram_gb: manifest.needs.recommended_vram_gb,
         disk_gb: manifest.needs.disk_gb,
@@ -368,6 +387,8 @@ fn show(
         hourly_rate_usd: grid.rate(manifest),
         usual_start: usual(launches, manifest),
         idle_stop_minutes: manifest.idle_stop_minutes,
+        usual_hours,
+        longest_hours,
         launchable: !checks.iter().any(Check::is_blocked),
         checks,
         active_session: active,

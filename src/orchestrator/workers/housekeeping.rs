@@ -1,10 +1,10 @@
 //! Compares the books with the world once in a while, and throws away what
 //! nobody needs any more.
-use super::super::callbacks;
 use super::super::files::collect;
 use super::super::{Error, State};
+use super::super::{apps, callbacks};
 use crate::engine::{self, Handle};
-use crate::store::apps::passes;
+use crate::store::apps::{passes, secrets};
 use crate::store::jobs::logs;
 use crate::store::jobs::runs::{self, Run};
 use crate::store::{self, drafts, estimates, idempotency};
@@ -45,6 +45,7 @@ async fn sweep(state: &State) -> Result<(), Error> {
                 estimates::sweep(conn, now - ESTIMATES_KEPT).await?;
                 idempotency::sweep(conn, now - ANSWERS_KEPT).await?;
                 passes::sweep(conn, now).await?;
+                secrets::wipe(conn, now - apps::SECRETS_KEPT).await?;
                 store::callbacks::again::wipe(conn, now - callbacks::RESENDABLE).await?;
                 Ok::<_, store::Error>(())
             })

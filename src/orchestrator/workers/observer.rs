@@ -3,11 +3,12 @@
 //!
 //! One task per live run. All that it knows is in the database or the engine, so
 //! it can die at any point and be begun again.
-use super::super::apps::run;
+use super::super::apps::{run, settings};
 use super::super::files::{collect, given};
 use super::super::{Change, Error, State, lifecycle};
 use crate::domain::id::JobId;
 use crate::domain::job;
+use crate::domain::secret::Masks;
 use crate::domain::spec::HOST_IMAGE;
 use crate::engine::{
     self, Cursor, Engine, Event, Handle, LogLine, Outcome, RunKey, RunSpec, Status, Stream,
@@ -17,6 +18,7 @@ use crate::store::jobs::logs::{self, Batch, NewLine};
 use crate::store::jobs::{self as table, Job, runs};
 use crate::store::{self};
 use futures_util::{StreamExt as _, stream};
+use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -164,8 +166,8 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
     };
     let mut cursor = run.log_cursor;
     let mut output = engine.logs(&handle, Cursor(cursor.clone()), true);
-    let mut reading = true;
-    let mut started = false;
+    let masks = Arc::new(settings::masks(state, &job).await?);
+    let (mut reading, mut started) = (true, false);
     let mut alive = job.updated_at;
     let mut noted: Option<Instant> = None;
     let mut end = None;
@@ -215,7 +217,7 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
         }
         if let Some(end) = end.take() {
             let run = (id, attempt);
-            if reading && !finish_reading(state, run, &mut cursor, &mut output).await? {
+            if reading && !finish_reading(state, run, &masks, (&mut cursor, &mut output)).await? {
                 return Ok(());
             }
             return ended(state, &job, &handle, end).await;
@@ -230,7 +232,7 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
                         started = true;
                     }
                     let begun = tokio::time::Instant::now();
-                    keep(state, (id, attempt), &mut cursor, lines).await?;
+                    keep(state, (id, attempt), &masks, (&mut cursor, lines)).await?;
                     tokio::time::sleep_until(begun + PACE).await;
                 }
                 Some(Err(error)) => return Err(Error::Unavailable(error.to_string())),
@@ -255,7 +257,7 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
 /// When the command that printed these lines started. Its first output may be here
 /// before the engine has heard of its start.
 async fn started_at(
-    engine: &std::sync::Arc<dyn Engine>,
+    engine: &Arc<dyn Engine>,
     handle: &Handle,
     lines: &[LogLine],
 ) -> Option<OffsetDateTime> {
@@ -299,8 +301,11 @@ async fn ended(
 async fn finish_reading(
     state: &State,
     run: (JobId, u32),
-    cursor: &mut String,
-    output: &mut futures_util::stream::BoxStream<'static, engine::Result<Vec<LogLine>>>,
+    masks: &Arc<Masks>,
+    (cursor, output): (
+        &mut String,
+        &mut futures_util::stream::BoxStream<'static, engine::Result<Vec<LogLine>>>,
+    ),
 ) -> Result<bool, Error> {
     let why = loop {
         let next = tokio::select! {
@@ -308,7 +313,7 @@ async fn finish_reading(
             next = tokio::time::timeout(OUTPUT_PATIENCE, output.next()) => next,
         };
         match next {
-            Ok(Some(Ok(lines))) => keep(state, run, cursor, lines).await?,
+            Ok(Some(Ok(lines))) => keep(state, run, masks, (cursor, lines)).await?,
             Ok(None) => return Ok(true),
             Ok(Some(Err(error))) => break error.to_string(),
             Err(_) => break "it does not end".into(),
@@ -323,7 +328,7 @@ async fn finish_reading(
         at: state.now(),
         next: Cursor(cursor.clone()),
     };
-    keep(state, run, cursor, vec![said]).await?;
+    keep(state, run, masks, (cursor, vec![said])).await?;
     Ok(true)
 }
 
@@ -352,7 +357,7 @@ async fn stopping(state: &State, id: JobId, attempt: u32) -> Result<bool, Error>
 /// nothing to look after: it was cancelled before, or the engine refuses it.
 async fn submitted(
     state: &State,
-    engine: &std::sync::Arc<dyn Engine>,
+    engine: &Arc<dyn Engine>,
     job: &Job,
 ) -> Result<Option<Handle>, Error> {
     let (id, attempt) = (job.id, job.attempt);
@@ -415,7 +420,7 @@ async fn submitted(
 }
 
 /// Finds the run with this key in the engine, if that has it.
-async fn taken(engine: &std::sync::Arc<dyn Engine>, key: &RunKey) -> Result<Option<Event>, Error> {
+async fn taken(engine: &Arc<dyn Engine>, key: &RunKey) -> Result<Option<Event>, Error> {
     let all = engine.list().await;
     let all = all.map_err(|error| Error::Unavailable(error.to_string()))?;
     Ok(all.into_iter().find(|run| run.key == *key))
@@ -509,19 +514,21 @@ async fn last_seen(
     Ok(last.unwrap_or(engine).min(state.now()))
 }
 
-/// Writes lines, and where reading goes on, together.
+/// Writes lines without the secrets in them, and where reading goes on, together.
 async fn keep(
     state: &State,
     run: (JobId, u32),
-    cursor: &mut String,
-    lines: Vec<LogLine>,
+    masks: &Arc<Masks>,
+    (cursor, lines): (&mut String, Vec<LogLine>),
 ) -> Result<(), Error> {
     let Some(last) = lines.last() else {
         return Ok(());
     };
     let (from, to) = (cursor.clone(), last.next.0.clone());
     // Compressing many lines takes its time; the writer must not wait for it.
-    let batch = tokio::task::spawn_blocking(move || Batch::new(lines.iter().map(row).collect()));
+    let masks = Arc::clone(masks);
+    let rows = move || lines.iter().map(|line| row(line, &masks)).collect();
+    let batch = tokio::task::spawn_blocking(move || Batch::new(rows()));
     let batch = batch.await.map_err(|error| Error::Internal(error.into()))?;
     let (limits, next) = (state.config().logs, to.clone());
     state
@@ -543,7 +550,7 @@ async fn keep(
     Ok(())
 }
 
-fn row(line: &LogLine) -> NewLine {
+fn row(line: &LogLine, masks: &Masks) -> NewLine {
     NewLine {
         stream: match line.stream {
             Stream::Out => "stdout",
@@ -551,7 +558,9 @@ fn row(line: &LogLine) -> NewLine {
             Stream::System => "system",
         },
         // No database takes NUL in text.
-        message: String::from_utf8_lossy(&line.data).replace('\0', "\u{fffd}"),
+        message: masks
+            .hide(&String::from_utf8_lossy(&line.data))
+            .replace('\0', "\u{fffd}"),
         truncated: line.truncated,
         dropped: i64::try_from(line.dropped).unwrap_or(i64::MAX),
         at: line.at,

@@ -3,6 +3,7 @@ pub mod events;
 pub mod passes;
 pub mod queries;
 mod row;
+pub mod secrets;
 pub mod services;
 
 use super::{Conn, Error};
@@ -12,6 +13,7 @@ use crate::domain::id::{AccountId, AppSessionId, JobId, WorkspaceId};
 use crate::domain::template::Manifest;
 use events::NewEvent;
 use row::Row;
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 /// A launched app as stored.
@@ -24,6 +26,9 @@ pub struct AppSession {
     /// As it was at the launch.
     pub manifest: Manifest,
     pub settings: Settings,
+    /// What was given at the launch, by the variable's name; of secrets only that they
+    /// were.
+    pub given: BTreeMap<String, Option<String>>,
     pub phase: Phase,
     pub phase_since: OffsetDateTime,
     /// Counts up with every change.
@@ -66,6 +71,7 @@ impl AppSession {
             job,
             manifest,
             settings,
+            given: BTreeMap::new(),
             phase: Phase::Created,
             phase_since: at,
             version: 0,
@@ -103,8 +109,8 @@ pub async fn insert(
 ) -> Result<(), Error> {
     sqlx::query(
         "INSERT INTO app_sessions (id, workspace, account, job, template, manifest, settings,
-             phase, phase_since, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             phase, phase_since, created_at, given)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(session.id.to_string())
     .bind(session.workspace.to_string())
@@ -116,6 +122,10 @@ pub async fn insert(
     .bind(session.phase.name())
     .bind(micros(session.phase_since))
     .bind(micros(session.created_at))
+    .bind(match session.given.len() {
+        0 => None,
+        _ => Some(json(&session.given)?),
+    })
     .execute(&mut *conn)
     .await
     .map_err(|error| match error {

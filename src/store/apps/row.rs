@@ -3,6 +3,7 @@ use super::AppSession;
 use crate::clock::from_micros;
 use crate::domain::app::{EndCode, Phase};
 use crate::store::{Error, corrupt};
+use std::collections::BTreeMap;
 
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Row {
@@ -31,6 +32,7 @@ pub(super) struct Row {
     end_code: Option<String>,
     end_reason: Option<String>,
     failed_step: Option<String>,
+    given: Option<String>,
 }
 
 impl TryFrom<Row> for AppSession {
@@ -42,6 +44,10 @@ impl TryFrom<Row> for AppSession {
             Some(name) => Some(EndCode::named(name).ok_or_else(|| wrong("end_code"))?),
             None => None,
         };
+        let given = match row.given.as_deref() {
+            Some(given) => serde_json::from_str(given).map_err(|_| wrong("given"))?,
+            None => BTreeMap::new(),
+        };
         Ok(Self {
             id: row.id.parse().map_err(|_| wrong("id"))?,
             workspace: row.workspace.parse().map_err(|_| wrong("workspace"))?,
@@ -49,6 +55,7 @@ impl TryFrom<Row> for AppSession {
             job: row.job.parse().map_err(|_| wrong("job"))?,
             manifest: serde_json::from_str(&row.manifest).map_err(|_| wrong("manifest"))?,
             settings: serde_json::from_str(&row.settings).map_err(|_| wrong("settings"))?,
+            given,
             phase: Phase::named(&row.phase).ok_or_else(|| wrong("phase"))?,
             phase_since: from_micros(row.phase_since),
             version: row.version,

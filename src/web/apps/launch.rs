@@ -15,8 +15,9 @@ pub(super) async fn launch(
     wants: Wants,
     viewer: Viewer,
     Path(slug): Path<String>,
-    Form(typed): Form<Typed>,
+    Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Error> {
+    let typed = Typed::read(fields);
     let mut wrong = Wrong::default();
     let choices = match typed.choices() {
         Ok(choices) => Some(choices),
@@ -31,14 +32,20 @@ pub(super) async fn launch(
         match acknowledged(&typed) {
             Err(why) => wrong.add("ack", why),
             Ok(estimate) => {
-                let body = Launch {
+                let mut body = Launch {
                     template: slug.clone(),
                     max_hours: choices.max_hours,
                     idle_minutes: choices.idle_minutes,
                     max_usd: choices.max_usd,
+                    settings: typed.settings.clone(),
                     acknowledged_estimate: Some(estimate),
-                    from_session: None,
+                    ..Launch::default()
                 };
+                if let Ok(again) = typed.again.parse() {
+                    body.from_session = Some(again);
+                    // An empty field is what was given before.
+                    body.settings.retain(|_, value| !value.expose().is_empty());
+                }
                 match viewer.api.once(&typed.key).launch(&body).await {
                     Ok(session) => return Ok(hx::redirect(wants, &super::path(session.id))),
                     Err(error) => wrong = refusal(Wrong::of(error)?),
@@ -48,9 +55,11 @@ pub(super) async fn launch(
     }
     // As it is now, which may be why it was refused.
     let template = viewer.api.template(&slug).await?;
+    let again = template::earlier(&viewer.api, &typed.again, &slug).await?;
     let mut view = View {
         template: &template,
         typed,
+        again: again.as_ref(),
         estimate: None,
         wrong,
     };

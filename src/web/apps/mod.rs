@@ -11,6 +11,7 @@ mod page;
 mod price;
 mod rows;
 mod session;
+mod settings;
 mod template;
 mod watch;
 mod words;

@@ -1,5 +1,5 @@
 //! The progress page of a session, around the rows that change.
-use super::{feed, output, rows, words};
+use super::{feed, output, rows, settings, words};
 use crate::api::apps::{Change, Session};
 use crate::domain::app::Phase;
 use crate::web::jobs::text;
@@ -173,6 +173,7 @@ fn resources(session: &Session) -> Markup {
                 dd.mono hx-ignore { @if session.image == "host" { "this machine's own system" } @else { (text::visible(&session.image)) } }
                 dt { "Template" } dd { "version " (text::visible(&session.template_version)) }
                 dt { "Job" } (rows::job(session))
+                (settings::given(session))
             }
         }
     }

@@ -1,8 +1,10 @@
 //! `/portal/templates/{slug}`: what a template is and needs, and its launch.
-use super::{price, words};
+use super::{price, settings, words};
+use crate::api::apps::Session;
 use crate::api::templates::{Choices, Estimate, Template};
 use crate::client::Client;
 use crate::domain::id::AppSessionId;
+use crate::domain::template::settings::Given;
 use crate::web::Error;
 use crate::web::hx::{Fragment, Wants};
 use crate::web::jobs::text;
@@ -17,25 +19,51 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 /// What the launch form holds, as typed.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Typed {
     pub(super) max_hours: String,
     pub(super) idle_minutes: String,
     pub(super) max_usd: String,
     pub(super) ack: Option<String>,
     /// `launch`, or anything for the price.
-    #[serde(rename = "do")]
     pub(super) action: String,
     /// Makes a launch that is sent twice happen once.
     pub(super) key: String,
+    /// The session that is launched again.
+    pub(super) again: String,
+    /// By the name of the variable.
+    pub(super) settings: Given,
 }
 
 impl Typed {
+    /// Of the fields that were sent; others mean nothing.
+    pub(super) fn read(fields: Vec<(String, String)>) -> Self {
+        let mut typed = Self::default();
+        for (name, value) in fields {
+            match name.as_str() {
+                "max_hours" => typed.max_hours = value,
+                "idle_minutes" => typed.idle_minutes = value,
+                "max_usd" => typed.max_usd = value,
+                "ack" => typed.ack = Some(value),
+                "do" => typed.action = value,
+                "key" => typed.key = value,
+                "again" => typed.again = value,
+                name => {
+                    if let Some(name) = name.strip_prefix(settings::FIELD) {
+                        // What is pasted often has an end of line behind it.
+                        let value = value.trim().to_owned();
+                        typed.settings.insert(name.to_owned(), value.into());
+                    }
+                }
+            }
+        }
+        typed
+    }
+
     /// What the API would choose by itself.
     pub(super) fn proposed(template: &Template) -> Self {
         Self::of(&Choices {
-            max_hours: Some(4.0),
+            max_hours: Some(template.usual_hours),
             idle_minutes: Some(template.idle_stop_minutes),
             max_usd: None,
         })
@@ -86,6 +114,8 @@ impl Typed {
 pub(super) struct View<'a> {
     pub(super) template: &'a Template,
     pub(super) typed: Typed,
+    /// The session that is launched again.
+    pub(super) again: Option<&'a Session>,
     pub(super) estimate: Option<Estimate>,
     pub(super) wrong: Wrong,
 }
@@ -104,22 +134,35 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Error> {
     let template = viewer.api.template(&slug).await?;
+    let possible = template.launchable && template.active_session.is_none();
+    let again = match asked.again.filter(|_| possible) {
+        Some(id) => earlier(&viewer.api, &id, &slug).await?,
+        None => None,
+    };
     let mut view = View {
         template: &template,
         typed: Typed::proposed(&template),
+        again: again.as_ref(),
         estimate: None,
         wrong: Wrong::default(),
     };
-    let again = asked.again.and_then(|id| id.parse::<AppSessionId>().ok());
-    if let Some(id) = again.filter(|_| template.launchable && template.active_session.is_none()) {
-        let before = viewer.api.app(id).await?;
-        view.typed = Typed::of(&before.choices);
-        match estimate(&viewer.api, &slug, &before.choices).await? {
+    if let Some(before) = &again {
+        view.typed = Typed::of(&before.launch_choices);
+        match estimate(&viewer.api, &slug, &before.launch_choices).await? {
             Ok(found) => view.estimate = Some(found),
             Err(wrong) => view.wrong = wrong,
         }
     }
     Ok(draw(wants, &viewer, &view))
+}
+
+/// The session with this id, if it is one of the template.
+pub(super) async fn earlier(api: &Client, id: &str, slug: &str) -> Result<Option<Session>, Error> {
+    let Ok(id) = id.parse::<AppSessionId>() else {
+        return Ok(None);
+    };
+    let found = api.app(id).await?;
+    Ok((found.template == slug).then_some(found))
 }
 
 pub(super) async fn estimate(
@@ -197,25 +240,31 @@ fn launch(view: &View) -> Markup {
 fn form(view: &View) -> Markup {
     let action = super::template_path(&view.template.slug);
     let (typed, wrong) = (&view.typed, &view.wrong);
+    let most = words::number(view.template.longest_hours);
+    let longest = format!("Counted from when it is ready. At most {most}.");
     html! {
         form method="post" action=(action) hx-post=(action) hx-target="#launch" hx-swap="outerMorph"
             hx-trigger="submit, change from:#choices" hx-sync="this:replace" novalidate {
             (form::hidden("key", &crate::random::token("")))
+            @if let Some(again) = view.again { (form::hidden("again", &again.id.to_string())) }
             div.cols.wide {
-                div.card.stack {
-                    h2 { "When should it stop?" }
-                    p.small.mute { "Whichever comes first. It can be stopped and extended at any time." }
-                    (wrong.summary(&["max_hours", "idle_minutes", "max_usd", "ack"]))
-                    div.grid #choices {
-                        (Field::new("max_hours", "After hours").value(&typed.max_hours).inputmode("decimal").required()
-                            .hint("Counted from when it is ready.").wrong(wrong).input())
-                        (Field::new("idle_minutes", "After minutes without use").value(&typed.idle_minutes).inputmode("numeric")
-                            .hint("0 for never.").wrong(wrong).input())
-                        (Field::new("max_usd", "When it has cost, in dollars").value(&typed.max_usd).inputmode("decimal").wrong(wrong).input())
+                div.stack {
+                    div.card.stack {
+                        h2 { "When should it stop?" }
+                        p.small.mute { "Whichever comes first. It can be stopped and extended at any time." }
+                        (wrong.labelled(&settings::labels(view.template)))
+                        div.grid #choices {
+                            (Field::new("max_hours", "After hours").value(&typed.max_hours).inputmode("decimal").required()
+                                .hint(&longest).wrong(wrong).input())
+                            (Field::new("idle_minutes", "After minutes without use").value(&typed.idle_minutes).inputmode("numeric")
+                                .hint("0 for never.").wrong(wrong).input())
+                            (Field::new("max_usd", "When it has cost, in dollars").value(&typed.max_usd).inputmode("decimal").wrong(wrong).input())
+                        }
+                        div.row {
+                            button.btn.pri[view.estimate.is_none()] name="do" value="price" formnovalidate { "See the price" }
+                        }
                     }
-                    div.row {
-                        button.btn.pri[view.estimate.is_none()] name="do" value="price" formnovalidate { "See the price" }
-                    }
+                    (settings::card(view))
                 }
                 (price::card(view.estimate.as_ref(), view.template.hourly_rate_usd, wrong))
             }

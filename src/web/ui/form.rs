@@ -93,9 +93,14 @@ impl Wrong {
     }
 
     /// The same, with what each field is called: ids and labels, in their order.
-    pub(crate) fn labelled(&self, fields: &[(&str, &str)]) -> Markup {
+    pub(crate) fn labelled<S: AsRef<str>>(&self, fields: &[(S, S)]) -> Markup {
         let count = self.fields.len();
-        let elsewhere = |field: &str| fields.iter().all(|(id, _)| *id != field);
+        let fields = || {
+            fields
+                .iter()
+                .map(|(id, label)| (id.as_ref(), label.as_ref()))
+        };
+        let elsewhere = |field: &str| fields().all(|(id, _)| id != field);
         html! {
             @if !self.is_nothing() {
                 div.note.is-bad role="alert" tabindex="-1" autofocus {
@@ -105,7 +110,7 @@ impl Wrong {
                     @if count > 1 { p.strong { "There are " (count) " problems" } }
                     @if count > 0 {
                         ul {
-                            @for (id, label) in fields {
+                            @for (id, label) in fields() {
                                 @if let Some(message) = self.field(id) {
                                     li { a href={ "#" (id) } { @if !label.is_empty() { (label) ": " } (message) } }
                                 }

@@ -94,6 +94,55 @@ primary = true
 readiness = { path = "/desk" }
 "#;
 
+/// One that asks for things at its launch.
+const VAULT: &str = r#"
+slug = "vault"
+name = "Vault"
+mark = "VT"
+summary = "It asks before it opens."
+version = "1.0"
+image = "host"
+command = ["/run/junglegrid", "app", "files"]
+start_timeout_seconds = 60
+
+[licence]
+spdx = "MIT"
+source_url = "https://example.org/vault"
+
+[phases]
+image = [0, 0]
+start = [0, 2]
+services = [1, 5]
+
+[[services]]
+id = "desk"
+label = "Desk"
+port = 8000
+primary = true
+readiness = { path = "/desk" }
+auth = { header = "authorization", value = "{basic:me:VAULT_PASSWORD}" }
+
+[[env]]
+name = "VAULT_PASSWORD"
+label = "Password"
+secret = true
+required = true
+
+[[env]]
+name = "HF_TOKEN"
+label = "Hugging Face token"
+hint = "For models that ask for an account."
+secret = true
+
+[[env]]
+name = "MODEL"
+default = "small"
+
+[[env]]
+name = "NOTE"
+default = ""
+"#;
+
 /// How long what is killed may take to be gone.
 const LONGEST_END: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -153,6 +202,7 @@ impl Stage {
         std::fs::create_dir(&templates).unwrap();
         std::fs::write(templates.join("desk.toml"), DESK).unwrap();
         std::fs::write(templates.join("box.toml"), BOX).unwrap();
+        std::fs::write(templates.join("vault.toml"), VAULT).unwrap();
         let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
         let machine = Arc::new(Machine::new(clock.clone()));
         let script = Arc::default();

@@ -1,6 +1,6 @@
 //! A launch as the database has it, moved on by hand.
 use crate::harness::{Answer, TestApi};
-use junglegrid::domain::app::{EndCode, Phase, ServiceState, Settings};
+use junglegrid::domain::app::{Added, EndCode, Phase, ServiceState, Settings};
 use junglegrid::domain::estimate::{Quote, Range};
 use junglegrid::domain::id::{AccountId, WorkspaceId};
 use junglegrid::domain::job::{Failure, Outcome, Phase as JobPhase, State as JobState};
@@ -107,6 +107,7 @@ impl Desk {
             max_minutes: 240,
             idle_minutes: 30,
             max_usd_micros: None,
+            added: Added::default(),
         };
         let mut session =
             AppSession::new(id, (workspace, account), job.id, (manifest, settings), now);

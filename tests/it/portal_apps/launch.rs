@@ -2,6 +2,8 @@
 use super::{Browser, path};
 use crate::apps_double::{catalogue, ended, estimate, id, session};
 use http::{Method, StatusCode};
+use junglegrid::api::apps;
+use junglegrid::api::templates::{Setting, Template};
 use junglegrid::domain::app::{EndCode, Phase};
 use junglegrid::domain::money::Usd;
 use serde_json::json;
@@ -230,7 +232,10 @@ async fn what_cannot_be_launched_here_says_why() {
 #[tokio::test]
 async fn launching_again_begins_with_the_same_choices_and_their_price() {
     let browser = Browser::new();
-    let before = ended(28, EndCode::NeverReady);
+    let mut before = ended(28, EndCode::NeverReady);
+    before.template = "files".into();
+    let call = format!("GET /v1/app-sessions/{}", before.id);
+    browser.double.reply(&call, 200, &before);
     let page = browser
         .visit(&format!("/portal/templates/files?again={}", before.id))
         .await;
@@ -241,4 +246,181 @@ async fn launching_again_begins_with_the_same_choices_and_their_price() {
         0,
         "nobody has read it yet"
     );
+}
+
+fn with_settings() -> Template {
+    let setting = |name: &str, secret, required, default: &str| Setting {
+        name: name.into(),
+        label: format!("The {name}"),
+        hint: if secret {
+            "From <its> page.".into()
+        } else {
+            String::new()
+        },
+        secret,
+        required,
+        default: default.into(),
+    };
+    let mut template = catalogue().remove(0);
+    template.settings = vec![
+        setting("HF_TOKEN", true, true, ""),
+        setting("MODEL", false, false, "small"),
+    ];
+    template
+}
+
+#[tokio::test]
+async fn settings_are_asked_for_with_the_price_and_secrets_never_come_back() {
+    let browser = Browser::new();
+    let at = "/portal/templates/files";
+    let call = "POST /v1/app-sessions";
+    browser
+        .double
+        .reply("GET /v1/templates/files", 200, &with_settings());
+    let page = browser.visit(at).await;
+    assert!(page.attributes("#settings input", "name").is_empty());
+    let announced = page.text("#settings");
+    assert!(
+        announced.contains("The HF_TOKENrequired, secret"),
+        "{announced}"
+    );
+    assert!(announced.contains("The MODELoptional"), "{announced}");
+
+    let page = browser
+        .post(at, &[("max_hours", "4"), ("do", "price")])
+        .await;
+    let names = page.attributes("#settings input", "name");
+    assert_eq!(names, ["settings.HF_TOKEN", "settings.MODEL"]);
+    assert_eq!(
+        page.attributes("#settings input[type=password]", "autocomplete"),
+        ["new-password"]
+    );
+    assert_eq!(
+        page.attributes("[name='settings.MODEL']", "value"),
+        ["small"]
+    );
+    assert!(page.text("#settings").contains("From <its> page."));
+
+    let ack = estimate().estimate_id.to_string();
+    let typed = [
+        ("max_hours", "4"),
+        ("settings.HF_TOKEN", " hf_secret\r\n"),
+        ("settings.MODEL", "la\"rge"),
+        ("do", "launch"),
+    ];
+    let page = browser.post(at, &typed).await;
+    assert_eq!(
+        page.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "it is not acknowledged"
+    );
+    assert_eq!(
+        page.attributes("[name='settings.MODEL']", "value"),
+        ["la\"rge"]
+    );
+    assert!(
+        page.attributes("[name='settings.HF_TOKEN'][value]", "value")
+            .is_empty()
+    );
+    assert!(!page.html.contains("hf_secret"));
+
+    let wrong = [("settings.HF_TOKEN", "It has no more than that.")];
+    browser
+        .double
+        .refuse(call, 400, "INVALID_REQUEST", "No.", &wrong);
+    let mut read = typed.to_vec();
+    read.push(("ack", &ack));
+    let page = browser.post(at, &read).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let said = page.texts("[id='settings.HF_TOKEN-error']");
+    assert_eq!(said, ["It has no more than that."]);
+    assert_eq!(
+        page.texts("[role=alert] a"),
+        ["The HF_TOKEN: It has no more than that."]
+    );
+    assert_eq!(
+        browser.double.sent(call)[0].body["settings"],
+        json!({ "HF_TOKEN": "hf_secret", "MODEL": "la\"rge" })
+    );
+}
+
+#[tokio::test]
+async fn a_session_is_launched_again_with_what_it_was_given() {
+    let browser = Browser::new();
+    let mut before = session(3, Phase::Ended);
+    before.template = "files".into();
+    before.launch_choices.max_hours = Some(1.0);
+    let given = |name: &str, value: Option<&str>| apps::Setting {
+        name: name.into(),
+        label: format!("The {name}"),
+        secret: value.is_none(),
+        value: value.map(str::to_owned),
+        kept: true,
+    };
+    before.settings = vec![given("HF_TOKEN", None), given("MODEL", Some("large"))];
+    browser
+        .double
+        .reply("GET /v1/templates/files", 200, &with_settings());
+    let call = format!("GET /v1/app-sessions/{}", before.id);
+    browser.double.reply(&call, 200, &before);
+    let at = format!("/portal/templates/files?again={}", before.id);
+    let page = browser.visit(&at).await;
+    assert_eq!(
+        page.attributes("#max_hours", "value"),
+        ["1"],
+        "without its extensions"
+    );
+    assert_eq!(
+        page.attributes("[name='settings.MODEL']", "value"),
+        ["large"]
+    );
+    let id = before.id.to_string();
+    assert_eq!(page.attributes("[name=again]", "value"), [id.as_str()]);
+    let hint = page.text("[id='settings.HF_TOKEN-hint']");
+    assert!(hint.contains("Leave it empty to use the one"), "{hint}");
+    let needed = "[name='settings.HF_TOKEN'][required]";
+    assert!(page.attributes(needed, "name").is_empty());
+
+    let launched = session(4, Phase::Created);
+    browser
+        .double
+        .reply("POST /v1/app-sessions", 202, &launched);
+    let ack = estimate().estimate_id.to_string();
+    let typed = [
+        ("max_hours", "1"),
+        ("again", &id),
+        ("settings.HF_TOKEN", ""),
+        ("settings.MODEL", "large"),
+        ("ack", &ack),
+        ("do", "launch"),
+    ];
+    let page = browser.post("/portal/templates/files", &typed).await;
+    assert_eq!(page.header("location"), path(&launched));
+    let sent = &browser.double.sent("POST /v1/app-sessions")[0].body;
+    assert_eq!(sent["from_session"], json!(id));
+    assert_eq!(sent["settings"], json!({ "MODEL": "large" }));
+
+    before.settings[0].kept = false;
+    browser.double.reply(&call, 200, &before);
+    let page = browser.visit(&at).await;
+    let hint = page.text("[id='settings.HF_TOKEN-hint']");
+    assert!(hint.contains("not kept any more"), "{hint}");
+    assert_eq!(page.attributes(needed, "name").len(), 1);
+    let page = browser.visit(&path(&before)).await;
+    let shown = page.text("main");
+    assert!(shown.contains("Was given, and is deleted"), "{shown}");
+    assert!(shown.contains("The MODELlarge"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_hours_that_are_proposed_fit_the_installation() {
+    let browser = Browser::new();
+    let mut template = catalogue().remove(0);
+    (template.usual_hours, template.longest_hours) = (1.5, 1.5);
+    browser
+        .double
+        .reply("GET /v1/templates/files", 200, &template);
+    let page = browser.visit("/portal/templates/files").await;
+    assert_eq!(page.attributes("#max_hours", "value"), ["1.5"]);
+    assert!(page.text("#max_hours-hint").contains("At most 1.5."));
 }

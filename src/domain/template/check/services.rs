@@ -1,6 +1,6 @@
 //! Services, how they are asked and signed in to, and the variables of the app.
 use super::{SLUG, Wrong, complain, is_slug, line, within};
-use crate::domain::template::{Auth, Manifest, Readiness, Variable};
+use crate::domain::template::{Auth, Manifest, Readiness, Variable, settings};
 use std::collections::BTreeSet;
 
 /// Headers that mean something between the proxy and the app, or that browsers set.
@@ -159,12 +159,18 @@ fn sign_in(manifest: &Manifest, auth: &Auth, field: &str, wrong: &mut Wrong) {
                 }
             },
         };
-        if !manifest.env.iter().any(|known| known.name == variable) {
-            complain(
+        match manifest.env.iter().find(|known| known.name == variable) {
+            None => complain(
                 wrong,
                 &field,
                 format!("There is no variable {variable} in env."),
-            );
+            ),
+            Some(known) if may_be_missing(known) => complain(
+                wrong,
+                &field,
+                format!("{variable} may be missing: make it required, or generated."),
+            ),
+            Some(_) => {}
         }
     }
     if !any && !auth.value.is_empty() && !auth.value.contains(['{', '}']) {
@@ -174,6 +180,12 @@ fn sign_in(manifest: &Manifest, auth: &Auth, field: &str, wrong: &mut Wrong) {
             "Name the variable that holds the secret, such as {TOKEN}: a secret in a manifest is none.",
         );
     }
+}
+
+/// Whether a launch may leave it empty.
+fn may_be_missing(variable: &Variable) -> bool {
+    let default = variable.default.as_deref().unwrap_or_default();
+    variable.asked() && !variable.required && default.is_empty()
 }
 
 /// What stands between braces.
@@ -217,6 +229,59 @@ pub(super) fn env(manifest: &Manifest, wrong: &mut Wrong) {
             );
         }
         value(manifest, variable, &field("value"), wrong);
+        asked(variable, field, wrong);
+    }
+}
+
+/// What is said of a variable that is asked for at the launch.
+fn asked(variable: &Variable, field: impl Fn(&str) -> String, wrong: &mut Wrong) {
+    if variable.asked() && !variable.value.is_empty() {
+        complain(
+            wrong,
+            field("value"),
+            "What is asked for at the launch has no fixed value: use default, or leave out \
+             secret, required and default.",
+        );
+    }
+    if variable.generated && variable.asked() {
+        complain(
+            wrong,
+            field("generated"),
+            "What is generated is secret and asked of nobody: leave out secret, required and \
+             default.",
+        );
+    }
+    if let Some(default) = &variable.default {
+        if variable.required {
+            complain(
+                wrong,
+                field("default"),
+                "What has a default is never missing: leave out one of required and default.",
+            );
+        }
+        if variable.secret {
+            complain(
+                wrong,
+                field("default"),
+                "A secret in a manifest is none: leave out one of secret and default.",
+            );
+        }
+        if let Some(why) = settings::flaw(default) {
+            complain(wrong, field("default"), why);
+        }
+    }
+    for (name, text, longest) in [
+        ("label", &variable.label, 60),
+        ("hint", &variable.hint, 200),
+    ] {
+        if text.is_empty() {
+            continue;
+        }
+        if !variable.asked() {
+            let why = "Nobody is asked for this variable: leave it out.";
+            complain(wrong, field(name), why);
+        }
+        line(wrong, &field(name), text, longest);
     }
 }
 

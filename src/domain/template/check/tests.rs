@@ -87,6 +87,13 @@ fn what_is_right_is_left_alone() {
         )],
     );
     assert_eq!(fields(port), [""; 0]);
+    let asked = json!([
+        { "name": "SECRET", "secret": true, "required": true, "label": "Password", "hint": "Any." },
+        { "name": "TOKEN", "secret": true },
+        { "name": "MODEL", "default": "small" },
+        { "name": "NOTE", "default": "" },
+    ]);
+    assert_eq!(fields(with(good(), &[("/env", asked)])), [""; 0]);
 }
 
 #[test]
@@ -127,6 +134,47 @@ fn each_flaw_is_found_and_named() {
             "licence.source_url",
         ),
         ("/notes", json!([long]), "notes[0]"),
+        (
+            "/env/1",
+            json!({ "name": "A", "secret": true, "value": "hf_x" }),
+            "env[1].value",
+        ),
+        (
+            "/env/1",
+            json!({ "name": "A", "secret": true, "default": "hf_x" }),
+            "env[1].default",
+        ),
+        (
+            "/env/1",
+            json!({ "name": "A", "required": true, "default": "x" }),
+            "env[1].default",
+        ),
+        (
+            "/env/1",
+            json!({ "name": "A", "default": "a\u{7}" }),
+            "env[1].default",
+        ),
+        (
+            "/env/1",
+            json!({ "name": "A", "generated": true, "required": true }),
+            "env[1].generated",
+        ),
+        (
+            "/env/1",
+            json!({ "name": "A", "value": "x", "label": "A" }),
+            "env[1].label",
+        ),
+        (
+            "/env/1",
+            json!({ "name": "A", "required": true, "hint": "two\nlines" }),
+            "env[1].hint",
+        ),
+        // It may be missing, and then nobody signs in.
+        (
+            "/env/0",
+            json!({ "name": "SECRET", "secret": true }),
+            "services[0].auth.value",
+        ),
         ("/services", json!([]), "services"),
         ("/services/0/primary", json!(false), "services"),
         ("/services/1/primary", json!(true), "services"),

@@ -1,8 +1,9 @@
 //! One session with all that is said about it.
+use super::super::settings;
+use super::super::templates::choices;
 use super::super::usual::Times;
 use super::{steps, words};
 use crate::api::apps as wire;
-use crate::api::templates::Choices;
 use crate::clock::micros;
 use crate::domain::app::{EndCode, Phase, ServiceState};
 use crate::domain::money::Usd;
@@ -66,11 +67,9 @@ impl Parts {
             min_vram_gb: needs.min_vram_gb,
             steps,
             services,
-            choices: Choices {
-                max_hours: Some(f64::from(session.settings.max_minutes) / 60.0),
-                idle_minutes: Some(session.settings.idle_minutes),
-                max_usd: session.settings.max_usd_micros.map(Usd::from_micros),
-            },
+            choices: choices(&session.settings),
+            launch_choices: choices(&session.settings.at_launch()),
+            settings: settings::shown(session, now),
             hourly_rate_usd: job.rate,
             cost_usd: cost,
             hold_usd: job.hold,

@@ -1,0 +1,413 @@
+//! What a template asks for at its launch: values for its variables, secrets among them.
+use super::stage::Stage;
+use crate::grid::{Grid, and, eventually};
+use crate::harness::{Answer, PASSWORD as PERSONS};
+use junglegrid::orchestrator::apps::access;
+use junglegrid::orchestrator::workers::housekeeping;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use tokio_util::task::TaskTracker;
+
+const PASSWORD: &str = "open, {origin:desk} sesame";
+const TOKEN: &str = "hf_QvZk3xT9mL2pW8rD5sYc";
+
+fn settings(more: Value) -> Value {
+    json!({ "settings": and(json!({ "VAULT_PASSWORD": PASSWORD }), more) })
+}
+
+/// What the launched app finds in its environment.
+async fn environment(stage: &Stage) -> BTreeMap<String, String> {
+    stage.machine.taken().await;
+    stage.machine.asked_for().unwrap().env
+}
+
+async fn stopped(stage: &Stage, id: &str) {
+    let path = format!("/v1/app-sessions/{id}/stop");
+    stage.post(&path, json!({})).await;
+    stage.ended(id).await;
+}
+
+async fn again(stage: &Stage, id: &str, more: Value) -> Answer {
+    let estimate = stage.estimate("vault", json!({})).await;
+    let order = json!({ "from_session": id, "acknowledged_estimate": estimate });
+    stage.post("/v1/app-sessions", and(order, more)).await
+}
+
+#[tokio::test]
+async fn what_is_given_reaches_the_app_and_secrets_nobody_else() {
+    let stage = Stage::start().await;
+    let template = stage.get("/v1/templates/vault").await;
+    assert_eq!(
+        template["settings"],
+        json!([
+            { "name": "VAULT_PASSWORD", "label": "Password", "secret": true, "required": true },
+            { "name": "HF_TOKEN", "label": "Hugging Face token", "secret": true, "required": false,
+              "hint": "For models that ask for an account." },
+            { "name": "MODEL", "label": "MODEL", "secret": false, "required": false, "default": "small" },
+            { "name": "NOTE", "label": "NOTE", "secret": false, "required": false },
+        ])
+    );
+    let given = settings(json!({ "HF_TOKEN": TOKEN, "NOTE": "für später" }));
+    let launched = stage.try_launch("vault", given).await;
+    assert_eq!(launched.status, 202, "{}", launched.body);
+    let shown = json!([
+        { "name": "VAULT_PASSWORD", "label": "Password", "secret": true, "kept": true },
+        { "name": "HF_TOKEN", "label": "Hugging Face token", "secret": true, "kept": true },
+        { "name": "MODEL", "label": "MODEL", "secret": false, "kept": true, "value": "small" },
+        { "name": "NOTE", "label": "NOTE", "secret": false, "kept": true, "value": "für später" },
+    ]);
+    assert_eq!(launched.body["settings"], shown);
+    let id = launched.text("/id");
+    let found = environment(&stage).await;
+    let found: Vec<_> = ["VAULT_PASSWORD", "HF_TOKEN", "MODEL", "NOTE"]
+        .map(|name| found[name].as_str())
+        .into();
+    // Braces in what people give stand for nothing.
+    assert_eq!(found, [PASSWORD, TOKEN, "small", "für später"]);
+
+    // The proxy signs in with it.
+    stage.machine.runs().await;
+    let door = eventually("the way to it", async || {
+        let conn = &mut stage.api.state.store().read().await.unwrap();
+        let all = junglegrid::store::apps::services::of(conn, id.parse().unwrap());
+        let origin = all.await.unwrap().remove(0).origin;
+        access::door(&stage.api.state, &origin).await.unwrap()
+    })
+    .await;
+    let (name, value) = &door.inject[0];
+    assert_eq!(name, "authorization");
+    let basic = junglegrid::random::base64(format!("me:{PASSWORD}").as_bytes());
+    assert_eq!(value.to_str().unwrap(), format!("Basic {basic}"));
+    assert!(value.is_sensitive());
+
+    let job = launched.text("/job_id");
+    for path in [
+        format!("/v1/app-sessions/{id}"),
+        format!("/v1/app-sessions/{id}/events"),
+        "/v1/app-sessions".into(),
+        format!("/v1/jobs/{job}"),
+        format!("/v1/jobs/{job}/content"),
+        format!("/v1/jobs/{job}/events"),
+    ] {
+        let said = stage.get(&path).await.to_string();
+        assert!(
+            !said.contains(TOKEN) && !said.contains("sesame"),
+            "{path}: {said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_given_is_not_set_and_what_is_wrong_is_named() {
+    let stage = Stage::start().await;
+    let long = "x".repeat(4_097);
+    for (given, field, word) in [
+        (json!({}), "settings.VAULT_PASSWORD", "needed"),
+        (
+            json!({ "VAULT_PASSWORD": "" }),
+            "settings.VAULT_PASSWORD",
+            "needed",
+        ),
+        (
+            json!({ "VAULT_PASSWORD": "žluť" }),
+            "settings.VAULT_PASSWORD",
+            "without accents",
+        ),
+        (
+            json!({ "VAULT_PASSWORD": "a", "HF_TOKEN": long }),
+            "settings.HF_TOKEN",
+            "4,096",
+        ),
+        (
+            json!({ "VAULT_PASSWORD": "a", "HF_TOKEN": "hf_\u{0}" }),
+            "settings.HF_TOKEN",
+            "Copy it again",
+        ),
+        (
+            json!({ "VAULT_PASSWORD": "a", "PATH": "/evil" }),
+            "settings.PATH",
+            "It takes: VAULT_PASSWORD, HF_TOKEN",
+        ),
+    ] {
+        let refused = stage
+            .try_launch("vault", json!({ "settings": given }))
+            .await;
+        assert_eq!(refused.status, 400, "{}", refused.body);
+        let why = refused.body["error"]["fields"][field].as_str();
+        let why = why.unwrap_or_else(|| panic!("no {field} in {}", refused.body));
+        assert!(why.contains(word), "{why}");
+        assert_eq!(
+            refused.body["error"]["fields"].as_object().unwrap().len(),
+            1
+        );
+        assert!(
+            !refused.body.to_string().contains("evil"),
+            "{}",
+            refused.body
+        );
+    }
+    let odd = json!({ "settings": { "VAULT_PASSWORD": 7 } });
+    let refused = stage.try_launch("vault", odd).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    let why = refused.body["error"]["fields"]["settings"].as_str();
+    assert!(
+        why.is_some_and(|why| why.contains("expected a string")),
+        "{}",
+        refused.body
+    );
+    // Another template asks for nothing.
+    let refused = stage.try_launch("desk", settings(json!({}))).await;
+    let why = &refused.body["error"]["fields"]["settings.VAULT_PASSWORD"];
+    assert!(why.is_string(), "{}", refused.body);
+
+    let emptied = json!({ "MODEL": "", "HF_TOKEN": "" });
+    let launched = stage.try_launch("vault", settings(emptied)).await;
+    assert_eq!(launched.status, 202, "{}", launched.body);
+    let found = environment(&stage).await;
+    assert_eq!(found["MODEL"], "small", "empty is not given");
+    assert!(
+        !found.contains_key("HF_TOKEN") && !found.contains_key("NOTE"),
+        "{found:?}"
+    );
+    let names = launched.body["settings"].as_array().unwrap().iter();
+    let names: Vec<_> = names
+        .map(|setting| setting["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["VAULT_PASSWORD", "MODEL"]);
+}
+
+#[tokio::test]
+async fn it_is_launched_again_with_what_it_was_given_until_that_is_deleted() {
+    let mut stage = Stage::start().await;
+    let given = settings(json!({ "HF_TOKEN": TOKEN, "MODEL": "large" }));
+    let first = stage.launch("vault", given).await;
+    // What takes the session up again knows it, too.
+    stage.kill();
+    stage.restart().await;
+    assert_eq!(environment(&stage).await["HF_TOKEN"], TOKEN);
+    stopped(&stage, &first).await;
+
+    let second = again(&stage, &first, json!({ "settings": { "MODEL": "huge" } })).await;
+    assert_eq!(second.status, 202, "{}", second.body);
+    let second = second.text("/id");
+    let found = environment(&stage).await;
+    assert_eq!((&*found["HF_TOKEN"], &*found["MODEL"]), (TOKEN, "huge"));
+    stopped(&stage, &second).await;
+
+    // Each session's secrets are its own: the first's go before the second's.
+    let day = 24 * 3_600;
+    stage.pass(7 * day - 60);
+    // Nobody stays signed in for so long.
+    let known = json!({ "email": "amara@example.org", "password": PERSONS });
+    stage.token = stage.api.post("/auth/signin", known).await.text("/token");
+    let kept = stage.session(&second).await;
+    assert_eq!(kept["settings"][1]["kept"], true);
+    stage.pass(60);
+    housekeeping::tick(&stage.api.state, &TaskTracker::new())
+        .await
+        .unwrap();
+    stage.pass(1);
+    housekeeping::tick(&stage.api.state, &TaskTracker::new())
+        .await
+        .unwrap();
+    let gone = stage.session(&second).await;
+    assert_eq!(gone["settings"][1]["kept"], false, "{gone}");
+    let refused = again(&stage, &second, json!({})).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    let fields = &refused.body["error"]["fields"];
+    for name in ["settings.HF_TOKEN", "settings.VAULT_PASSWORD"] {
+        assert!(
+            fields[name].as_str().unwrap().contains("enter it again"),
+            "{fields}"
+        );
+    }
+    let anew = json!({ "settings": { "VAULT_PASSWORD": "another", "HF_TOKEN": "" } });
+    let third = again(&stage, &second, anew).await;
+    assert_eq!(third.status, 202, "{}", third.body);
+    let found = environment(&stage).await;
+    assert_eq!(
+        (&*found["VAULT_PASSWORD"], &*found["MODEL"]),
+        ("another", "huge")
+    );
+    assert!(!found.contains_key("HF_TOKEN"));
+
+    let other = stage
+        .post(
+            "/v1/app-sessions",
+            json!({ "template": "desk", "from_session": first }),
+        )
+        .await;
+    assert_eq!(other.status, 400);
+    assert!(
+        other.body["error"]["fields"]["template"].is_string(),
+        "{}",
+        other.body
+    );
+}
+
+#[tokio::test]
+async fn a_launch_takes_choices_as_the_estimate_gives_them_back() {
+    let stage = Stage::start().await;
+    let path = "/v1/templates/desk/estimate";
+    let estimate = stage
+        .post(path, json!({ "max_hours": 2, "max_usd": 0.1 }))
+        .await
+        .body;
+    let order = json!({
+        "template": "desk",
+        "choices": estimate["choices"],
+        "acknowledged_estimate": estimate["estimate_id"],
+    });
+    let other = and(order.clone(), json!({ "max_hours": 3 }));
+    let refused = stage.post("/v1/app-sessions", other).await;
+    assert_eq!(
+        refused.text("/code"),
+        "ESTIMATE_OUTDATED",
+        "what is said flatly comes first"
+    );
+    let launched = stage.post("/v1/app-sessions", order).await;
+    assert_eq!(launched.status, 202, "{}", launched.body);
+    assert_eq!(launched.body["choices"], estimate["choices"]);
+}
+
+#[tokio::test]
+async fn an_extended_session_is_launched_again_as_it_was_at_first() {
+    let stage = Stage::start().await;
+    let id = stage
+        .launch("desk", json!({ "max_hours": 1, "max_usd": 1 }))
+        .await;
+    stage.bring_up(&id).await;
+    let path = format!("/v1/app-sessions/{id}/extend");
+    let priced = stage.post(&path, json!({ "minutes": 30 })).await.body;
+    let accepted = json!({ "minutes": 30, "acknowledged_estimate": priced["estimate_id"] });
+    assert_eq!(stage.post(&path, accepted).await.body["applied"], true);
+    let session = stage.session(&id).await;
+    assert_eq!(session["choices"]["max_hours"], 1.5);
+    let first = json!({ "max_hours": 1.0, "idle_minutes": 0, "max_usd": 1.0 });
+    assert_eq!(session["launch_choices"], first);
+    stopped(&stage, &id).await;
+    let estimate = stage.estimate("desk", first.clone()).await;
+    let order = json!({ "from_session": id, "acknowledged_estimate": estimate });
+    let again = stage.post("/v1/app-sessions", order).await;
+    assert_eq!(again.status, 202, "{}", again.body);
+    assert_eq!(again.body["choices"], first);
+}
+
+const TALKER: &str = r#"
+slug = "talker"
+name = "Talker"
+mark = "TK"
+summary = "It says all that it knows."
+version = "1.0"
+image = "host"
+command = ["/bin/sh", "-c", "echo token=$HF_TOKEN.; echo made=$MADE_UP; printf %s \"$HF_TOKEN\" | base64; echo model=$MODEL; echo over; exec /run/junglegrid app files --root /tmp"]
+start_timeout_seconds = 30
+
+[licence]
+spdx = "MIT"
+source_url = "https://example.org/talker"
+
+[phases]
+image = [0, 0]
+start = [0, 2]
+services = [1, 5]
+
+[[services]]
+id = "files"
+label = "Files"
+port = 8000
+primary = true
+readiness = { path = "/healthz", interval_seconds = 1 }
+
+[[env]]
+name = "HF_TOKEN"
+secret = true
+
+[[env]]
+name = "MADE_UP"
+generated = true
+
+[[env]]
+name = "MODEL"
+default = "small"
+"#;
+
+/// Every file below `folder`, with what is in it.
+fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            files(&path, found);
+        } else if kind.is_file() {
+            found.push((
+                path.display().to_string(),
+                std::fs::read(&path).unwrap_or_default(),
+            ));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_in_no_file_of_the_server_and_in_no_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let templates = dir.path().join("data/templates");
+    std::fs::create_dir_all(&templates).unwrap();
+    std::fs::write(templates.join("talker.toml"), TALKER).unwrap();
+    let grid = Grid::start_in(dir, &["--host-slots", "2"]);
+    let person = grid.sign_up("amara@example.org").await;
+    let estimate = person
+        .post("/v1/templates/talker/estimate", json!({}))
+        .await;
+    let order = json!({
+        "template": "talker",
+        "settings": { "HF_TOKEN": TOKEN },
+        "acknowledged_estimate": estimate.body["estimate_id"],
+    });
+    let launched = person.post("/v1/app-sessions", order).await;
+    assert_eq!(launched.status, 202, "{}", launched.body);
+    let job = launched.text("/job_id");
+    let lines = eventually("its output", async || {
+        let lines = person.lines(&job, 100).await;
+        let text = |line: &Value| line["message"].as_str().unwrap_or_default().to_owned();
+        let lines: Vec<String> = lines.iter().map(text).collect();
+        lines.contains(&"over".to_owned()).then_some(lines)
+    })
+    .await;
+    let printed: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let said = [
+        "token=[HF_TOKEN].",
+        "made=[MADE_UP]",
+        "[HF_TOKEN]",
+        "model=small",
+        "over",
+    ];
+    assert!(printed.windows(5).any(|lines| lines == said), "{printed:?}");
+
+    let secrets = [
+        TOKEN.to_owned(),
+        junglegrid::random::base64(TOKEN.as_bytes()),
+    ];
+    let mut all = vec![("what the server says".to_owned(), grid.said().into_bytes())];
+    files(&grid.data(), &mut all);
+    assert!(
+        all.iter().any(|(name, _)| name.ends_with("junglegrid.db")),
+        "{}",
+        all.len()
+    );
+    for (name, bytes) in &all {
+        // What the run itself has printed lies in its own folder.
+        let own = name.contains("/runs/");
+        for secret in &secrets {
+            let found = bytes
+                .windows(secret.len())
+                .any(|part| part == secret.as_bytes());
+            assert!(!found || own, "it is in {name}");
+        }
+    }
+    let id = launched.text("/id");
+    person
+        .post(&format!("/v1/app-sessions/{id}/stop"), json!({}))
+        .await;
+}
