@@ -279,6 +279,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn secrets_are_hidden_wherever_they_are_printed() {
+        let mut masks = Masks::default();
+        let backwards = |bytes: &[u8]| {
+            let text: String = bytes.iter().rev().map(|b| char::from(*b)).collect();
+            format!("{text}==")
+        };
+        masks.add("SHORT", "1234567", backwards);
+        masks.add("LONG", "12345678", backwards);
+        masks.add("LONGER", "12345678-abc", backwards);
+        masks.add("LINES", "first line\nsecond line", backwards);
+        for (line, hidden) in [
+            ("nothing", "nothing"),
+            ("it is 1234567.", "it is 1234567."),
+            ("it is 123456789.", "it is [LONG]9."),
+            ("12345678-abc and 12345678", "[LONGER] and [LONG]"),
+            ("87654321== 87654321", "[LONG] [LONG]"),
+            ("> second line <", "> [LINES] <"),
+        ] {
+            assert_eq!(masks.hide(line), hidden);
+        }
+        let shown = format!("{masks:?} {:?}", Secret::from("12345678".to_owned()));
+        assert!(!shown.contains("1234"), "{shown}");
+    }
+
+    #[test]
     fn names_of_secrets_are_known() {
         for name in [
             "HF_TOKEN",
