@@ -11,7 +11,10 @@ pub(crate) use cut::{
     a_connection_that_is_cut_loses_and_repeats_nothing, a_page_that_hears_nothing_asks,
     a_page_that_hears_nothing_more_asks_from_where_it_was,
 };
-pub(crate) use failed::a_failed_launch_shows_why_where_it_is_watched;
+pub(crate) use failed::{
+    a_failed_launch_shows_why_where_it_is_watched, the_history_opens_what_failed,
+    the_history_opens_what_failed_without_javascript,
+};
 pub(crate) use plain::{an_app_is_launched_used_and_stopped_without_javascript, one_page_grows};
 pub(crate) use scripts::a_launch_is_watched_opened_used_and_stopped;
 pub(crate) use settings::a_secret_is_given_at_the_launch_and_used_again;

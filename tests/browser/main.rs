@@ -48,6 +48,8 @@ fn main() -> ExitCode {
         apps::an_app_is_launched_used_and_stopped_without_javascript,
         apps::one_page_grows,
         apps::a_failed_launch_shows_why_where_it_is_watched,
+        apps::the_history_opens_what_failed,
+        apps::the_history_opens_what_failed_without_javascript,
         apps::a_connection_that_is_cut_loses_and_repeats_nothing,
         apps::a_page_that_hears_nothing_asks,
         apps::a_page_that_hears_nothing_more_asks_from_where_it_was,

@@ -557,7 +557,7 @@ pub(crate) fn furnished() -> Double {
         &list(active[3..6].to_vec(), None),
     );
     double.reply(
-        "GET /v1/app-sessions?status=past",
+        "GET /v1/app-sessions?limit=12&status=past",
         200,
         &list(past, Some("c1")),
     );

@@ -237,7 +237,7 @@ async fn one_list_that_fails_leaves_the_others() {
     );
     assert_eq!(page.texts("tr.by th"), ["LoRA Pilot"]);
     browser.double.refuse(
-        "GET /v1/app-sessions?status=past",
+        "GET /v1/app-sessions?limit=12&status=past",
         403,
         "FORBIDDEN",
         "Not for you.",
@@ -250,7 +250,7 @@ async fn one_list_that_fails_leaves_the_others() {
         page.text(".empty")
     );
     browser.double.reply(
-        "GET /v1/app-sessions?status=past",
+        "GET /v1/app-sessions?limit=12&status=past",
         200,
         &list(Vec::new(), None),
     );

@@ -1,6 +1,7 @@
 //! `/portal/templates`: what runs, what can be launched, and what ran before.
-use super::{history, rows, words};
-use crate::api::apps::{End, Filter, Session};
+use super::history::Asked;
+use super::{failed, history, rows, words};
+use crate::api::apps::{Filter, Session};
 use crate::api::templates::Template;
 use crate::client::{self, Error as Refused};
 use crate::domain::app::Phase;
@@ -15,14 +16,15 @@ use http::StatusCode;
 use maud::{Markup, html};
 
 pub(super) async fn index(viewer: Viewer) -> Result<Response, Error> {
-    let filter = |status: &str| Filter {
-        status: Some(status.to_owned()),
+    let asked = Asked::past();
+    let not_ended = Filter {
+        status: Some("active".into()),
         ..Filter::default()
     };
     // One list that cannot be had does not take the others with it.
     let templates = told(viewer.api.templates().await)?;
-    let active = told(viewer.api.apps(&filter("active")).await)?;
-    let past = told(viewer.api.apps(&filter("past")).await)?;
+    let active = told(viewer.api.apps(&not_ended).await)?;
+    let past = told(viewer.api.apps(&asked.filter()).await)?;
     let main = html! {
         div.head { div { h1 { "Templates" } p { "Apps that start here and open in your browser." } } }
         @if let Ok(list) = &active { (running(&list.app_sessions)) }
@@ -41,7 +43,7 @@ pub(super) async fn index(viewer: Viewer) -> Result<Response, Error> {
             @match &past {
                 Ok(list) => {
                     @if list.app_sessions.is_empty() { p.empty { "Sessions that have ended are listed here." } }
-                    @else { (history::table(&list.app_sessions, viewer.now, "past-h")) (history::pager("status=past", "", list)) }
+                    @else { (history::table(&list.app_sessions, viewer.now, "past-h", &asked, None)) (history::pager(&asked.query(), "", list)) }
                 }
                 Err(why) => (trouble("The sessions could not be loaded", why)),
             }
@@ -151,18 +153,8 @@ fn custom() -> Markup {
     }
 }
 
-/// Where it failed, and the way to another try.
-fn failed(session: &Session, end: &End) -> Markup {
-    let step = end.failed_step.as_ref();
-    let step = step.and_then(|id| session.steps.iter().find(|step| step.id == *id));
-    html! {
-        @if let Some(step) = step { ", at “" (words::fit(&step.title, 48)) "”" }
-        ". " a href=(rows::again(session)) { "Try again" }
-    }
-}
-
-/// One row of a table of sessions.
-pub(super) fn row(session: &Session, now: time::OffsetDateTime) -> Markup {
+/// A session in a table of them: two rows, if it failed.
+pub(super) fn row(session: &Session, now: time::OffsetDateTime, asked: &Asked) -> Markup {
     let runtime = rows::runs_for(session, now);
     html! {
         tr {
@@ -175,11 +167,12 @@ pub(super) fn row(session: &Session, now: time::OffsetDateTime) -> Markup {
                 @match &session.end {
                     Some(end) => {
                         (words::ended(session))
-                        @if session.status == Phase::Failed { (failed(session, end)) }
+                        @if session.status == Phase::Failed { (failed::at(session, end)) }
                     },
                     None => (words::fit(&session.status_message, 60)),
                 }
             }
         }
+        @if session.status == Phase::Failed && let Some(end) = &session.end { (failed::row(session, end, asked)) }
     }
 }

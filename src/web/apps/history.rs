@@ -1,8 +1,9 @@
 //! `/portal/templates/sessions`: every session of the workspace, by template.
 use super::catalogue::{row, told};
-use super::words;
+use super::{failed, words};
 use crate::api::apps::{Filter, List, Session};
 use crate::domain::app::Phase;
+use crate::domain::id::AppSessionId;
 use crate::web::Error;
 use crate::web::hx::{Fragment, Wants};
 use crate::web::shell::{self, Nav};
@@ -17,6 +18,12 @@ use time::OffsetDateTime;
 /// There is one per template.
 const MOST_ACTIVE: u32 = 100;
 
+/// Sessions of a page: those that failed say much.
+const PAGE: u32 = 12;
+
+/// Sessions that one answer brings to a page that is there; the next ones follow.
+const PIECE: usize = 6;
+
 /// What the address says. Empty means any.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -27,6 +34,15 @@ pub(super) struct Asked {
     template: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     cursor: String,
+    /// The session whose last lines are shown.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    open: String,
+    /// How many sessions of the page are there.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    from: String,
+    /// Whether the page is at the address that this says.
+    #[serde(skip)]
+    pub(super) is_address: bool,
 }
 
 impl Asked {
@@ -37,13 +53,58 @@ impl Asked {
             self.status.clear();
         }
         self.template = self.template.chars().take(100).collect();
+        if self.opened().is_none() {
+            self.open.clear();
+        }
+        self.is_address = true;
         self
     }
 
-    fn filter(&self) -> Filter {
+    /// What has ended, as another page shows it.
+    pub(super) fn past() -> Self {
+        Self {
+            status: "past".into(),
+            ..Self::default()
+        }
+    }
+
+    fn opened(&self) -> Option<AppSessionId> {
+        self.open.parse().ok()
+    }
+
+    /// Whether the last lines of this session are shown.
+    pub(super) fn opens(&self, id: AppSessionId) -> bool {
+        self.opened() == Some(id)
+    }
+
+    /// The same page of this list with the last lines of a session in it.
+    pub(super) fn opening(&self, id: AppSessionId) -> String {
+        let open = Self {
+            open: id.to_string(),
+            from: String::new(),
+            ..self.clone()
+        };
+        open.address()
+    }
+
+    /// What else there is on the same page, after so many sessions.
+    fn rest(&self, from: usize) -> String {
+        let rest = Self {
+            from: from.to_string(),
+            ..self.clone()
+        };
+        rest.address()
+    }
+
+    fn address(&self) -> String {
+        let query = serde_html_form::to_string(self).unwrap_or_default();
+        format!("{}?{query}", super::SESSIONS)
+    }
+
+    pub(super) fn filter(&self) -> Filter {
         let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Filter {
-            limit: None,
+            limit: Some(PAGE),
             cursor: said(&self.cursor),
             template: said(&self.template),
             status: said(&self.status),
@@ -51,9 +112,11 @@ impl Asked {
     }
 
     /// The query of this list's first page.
-    fn query(&self) -> String {
+    pub(super) fn query(&self) -> String {
         let first = Self {
             cursor: String::new(),
+            open: String::new(),
+            from: String::new(),
             ..self.clone()
         };
         serde_html_form::to_string(&first).unwrap_or_default()
@@ -66,11 +129,21 @@ pub(super) async fn index(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Error> {
     let asked = asked.cleaned();
+    if wants == Wants::Fragment
+        && let Some(id) = asked.opened()
+    {
+        return failed::fragment(&viewer, id).await;
+    }
     let found = found(&viewer, &asked).await?;
+    let piece = (wants == Wants::Fragment).then(|| asked.from.parse().unwrap_or(0));
+    if let (Some(from @ 1..), Ok(list)) = (piece, &found) {
+        let groups = groups(&list.app_sessions);
+        return Ok(Fragment(bodies(&groups, viewer.now, &asked, Some(from))).into_response());
+    }
     let listing = match &found {
         Ok(list) if list.app_sessions.is_empty() => none(&asked),
         Ok(list) => html! {
-            (table(&list.app_sessions, viewer.now, "sessions-h"))
+            (table(&list.app_sessions, viewer.now, "sessions-h", &asked, piece))
             (pager(&asked.query(), &asked.cursor, list))
         },
         Err(why) => super::catalogue::trouble("The sessions could not be loaded", why),
@@ -165,7 +238,7 @@ fn none(asked: &Asked) -> Markup {
 }
 
 /// The sessions by template: what is active first, then as they come.
-pub(super) fn table(sessions: &[Session], now: OffsetDateTime, heading: &str) -> Markup {
+fn groups(sessions: &[Session]) -> Vec<(&str, Vec<&Session>)> {
     let mut groups: Vec<(&str, Vec<&Session>)> = Vec::new();
     for session in sessions {
         match groups
@@ -180,6 +253,17 @@ pub(super) fn table(sessions: &[Session], now: OffsetDateTime, heading: &str) ->
         group.sort_by_key(|session| session.status.ended());
     }
     groups.sort_by_key(|(_, group)| group.iter().all(|session| session.status.ended()));
+    groups
+}
+
+/// All of them, or the first piece.
+pub(super) fn table(
+    sessions: &[Session],
+    now: OffsetDateTime,
+    heading: &str,
+    asked: &Asked,
+    piece: Option<usize>,
+) -> Markup {
     html! {
         div.scroll role="region" aria-labelledby=(heading) tabindex="0" {
             table.tbl.fold {
@@ -193,14 +277,39 @@ pub(super) fn table(sessions: &[Session], now: OffsetDateTime, heading: &str) ->
                         th scope="col" { "How" }
                     }
                 }
-                @for (slug, group) in &groups {
-                    tbody {
-                        tr.by { th scope="rowgroup" colspan="6" { a href=(super::template_path(slug)) { bdi hx-ignore { (words::name(group[0])) } } } }
-                        @for session in group { (row(session, now)) }
-                    }
+                (bodies(&groups(sessions), now, asked, piece))
+            }
+        }
+    }
+}
+
+/// The rows, of a piece with what fetches the next one.
+fn bodies(
+    groups: &[(&str, Vec<&Session>)],
+    now: OffsetDateTime,
+    asked: &Asked,
+    piece: Option<usize>,
+) -> Markup {
+    let mut skip = piece.unwrap_or(0);
+    let mut room = if piece.is_some() { PIECE } else { usize::MAX };
+    let end = skip.saturating_add(room);
+    let all: usize = groups.iter().map(|(_, group)| group.len()).sum();
+    html! {
+        @for (slug, group) in groups {
+            @let shown: Vec<&&Session> = group.iter().skip(skip).take(room).collect();
+            @let begins = skip == 0;
+            @let () = {
+                skip = skip.saturating_sub(group.len());
+                room -= shown.len();
+            };
+            @if !shown.is_empty() {
+                tbody {
+                    @if begins { tr.by { th scope="rowgroup" colspan="6" { a href=(super::template_path(slug)) { bdi hx-ignore { (words::name(group[0])) } } } } }
+                    @for session in shown { (row(session, now, asked)) }
                 }
             }
         }
+        @if end < all { tbody hx-get=(asked.rest(end)) hx-trigger="load" hx-swap="outerHTML" {} }
     }
 }
 

@@ -3,6 +3,7 @@ mod board;
 pub(super) mod card;
 pub(super) mod catalogue;
 mod extend;
+mod failed;
 mod feed;
 mod history;
 mod launch;

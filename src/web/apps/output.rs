@@ -164,7 +164,7 @@ pub(super) fn last(session: &Session) -> Markup {
 /// lines themselves.
 pub(super) fn last_seen(session: &Session) -> Option<(Markup, Markup)> {
     let lines = last_lines(session)?;
-    let rows = lines.iter().map(|text| last_line(text));
+    let rows = lines.iter().map(|text| last_line(text, LONGEST));
     let some = |rows: &[Markup]| html! { @for row in rows { (row) } };
     let pieces = in_pieces("#last-lines", rows, some);
     let filled = html! { @for piece in &pieces { (piece) } };
@@ -180,11 +180,20 @@ fn frame(lines: &[String]) -> Markup {
     html! {
         details.card open {
             summary { "The last lines before it failed" }
-            div.term.code.half { pre #last-lines hx-ignore tabindex="0" { @for text in lines { (last_line(text)) } } }
+            (lines_of(Some("last-lines"), lines, LONGEST))
         }
     }
 }
 
-fn last_line(text: &str) -> Markup {
-    html! { (fit(&text::line(text), LONGEST)) "\n" }
+/// The end of what was printed, each line in at most `longest` bytes.
+pub(super) fn lines_of(id: Option<&str>, lines: &[String], longest: usize) -> Markup {
+    html! {
+        div.term.code.half {
+            pre id=[id] hx-ignore tabindex="0" { @for text in lines { (last_line(text, longest)) } }
+        }
+    }
+}
+
+fn last_line(text: &str, longest: usize) -> Markup {
+    html! { (fit(&text::line(text), longest)) "\n" }
 }

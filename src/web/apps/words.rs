@@ -161,6 +161,14 @@ pub(super) fn fit_both(first: &str, second: &str, most: usize) -> (String, Strin
     (first, fit(second, left))
 }
 
+/// The first sentence of `text`, and what follows it.
+pub(super) fn sentence(text: &str) -> (&str, &str) {
+    match text.split_once(". ") {
+        Some((first, rest)) => (&text[..=first.len()], rest),
+        None => (text, ""),
+    }
+}
+
 /// `24`, `0.5`.
 pub(super) fn number(value: f64) -> String {
     let text = format!("{value:.2}");
@@ -265,6 +273,16 @@ mod tests {
             assert!(message.len() + advice.len() <= 100, "{message} {advice}");
             assert!(message.len() + advice.len() > 70, "{message} {advice}");
         }
+    }
+
+    #[test]
+    fn a_sentence_is_told_from_what_follows() {
+        assert_eq!(
+            sentence("It ended. Try. Tell."),
+            ("It ended.", "Try. Tell.")
+        );
+        assert_eq!(sentence("Version 1.2 ended."), ("Version 1.2 ended.", ""));
+        assert_eq!(sentence(""), ("", ""));
     }
 
     #[test]

@@ -88,3 +88,52 @@ pub(crate) fn a_failed_launch_shows_why_where_it_is_watched() {
         assert_eq!(browser.complaints().await, Vec::<String>::new());
     });
 }
+
+pub(crate) fn the_history_opens_what_failed() {
+    opens_what_failed(Visitor::Desk);
+}
+
+pub(crate) fn the_history_opens_what_failed_without_javascript() {
+    opens_what_failed(Visitor::NoScript);
+}
+
+fn opens_what_failed(visitor: Visitor) {
+    block_on(async {
+        let Some(mut stage) = Stage::set() else {
+            return;
+        };
+        stage.add_template("broken", BROKEN);
+        let id = stage.launch("broken");
+        stage.begin();
+        stage.session_is(&id, |session| session["status"] == "failed");
+        let browser = Browser::open(visitor, &stage.server).await;
+        browser.sign_in(EMAIL).await;
+        let list = "/portal/templates/sessions?status=failed";
+        browser.go(list).await;
+        browser
+            .reads(".why p", |text| text.contains("wrong setting"))
+            .await;
+        assert_eq!(browser.count(".why pre").await, 0);
+
+        browser.click(".why .more").await;
+        let lines = browser.reads(".why details[open] pre", |_| true).await;
+        assert_eq!(lines.lines().count(), 20, "{lines}");
+        assert!(lines.contains("line 40 of a long story"), "{lines}");
+        assert!(browser.text(".why details").await.contains("exit code 3"));
+        let path = browser.path().await;
+        let (address, _) = path.split_once('#').unwrap_or((&path, ""));
+        assert_eq!(address, format!("{list}&open={id}"));
+        if visitor == Visitor::Desk {
+            let focus = "document.activeElement.matches('.why summary')";
+            assert_eq!(browser.ask(focus).await, true);
+        }
+        // What it leads to is read and left again.
+        browser.press("All of its output").await;
+        browser.see("#log").await;
+        browser.back().await;
+        browser.see(".why details[open] pre").await;
+        browser.click(".why summary").await;
+        browser.see(".why details:not([open])").await;
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
+    });
+}

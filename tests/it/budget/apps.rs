@@ -107,7 +107,11 @@ fn pages_of_apps_are_small() {
             &format!("{}/{what}", page(&running)),
         );
     }
-    visit.page("sessions, 20 of them", "/portal/templates/sessions");
+    visit.page("sessions", "/portal/templates/sessions");
+    visit.page(
+        "sessions, one of them open",
+        &format!("/portal/templates/sessions?open={failed}"),
+    );
     visit.page("no sessions", "/portal/templates/sessions?template=none");
     visit.page("launches, for operators", "/portal/operator/launches");
     visit.grown(
@@ -122,6 +126,14 @@ fn pages_of_apps_are_small() {
     visit.fragment(
         "sessions, filtered",
         "/portal/templates/sessions?status=failed",
+    );
+    visit.fragment(
+        "sessions, filtered: the rest",
+        "/portal/templates/sessions?status=failed&from=6",
+    );
+    visit.fragment(
+        "the last lines of a session",
+        &format!("/portal/templates/sessions?open={failed}"),
     );
     for (what, id) in [("running", &running), ("another", &other)] {
         let html = visit.ask(&page(id), "").text();

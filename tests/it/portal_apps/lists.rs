@@ -19,7 +19,7 @@ async fn the_history_groups_by_template_with_what_is_active_first() {
     let call = "GET /v1/app-sessions?limit=100&status=active";
     browser.double.reply(call, 200, &list(active, None));
     browser.double.reply(
-        "GET /v1/app-sessions?status=past",
+        "GET /v1/app-sessions?limit=12&status=past",
         200,
         &list(vec![other, crashed.clone()], Some("next page")),
     );
@@ -33,12 +33,12 @@ async fn the_history_groups_by_template_with_what_is_active_first() {
         page.attributes("a[rel=next]", "href"),
         ["/portal/templates/sessions?cursor=next+page"]
     );
-    let how = page.texts("tbody td:last-child");
+    let how = page.texts("tbody td.small");
     assert!(how[1].contains(", at “ControlPilot”. Try again"), "{how:?}");
     let again = format!("/portal/templates/lora-pilot?again={}", crashed.id);
-    assert_eq!(page.attributes("tbody td:last-child a", "href"), [again]);
+    assert_eq!(page.attributes("tbody td.small a", "href"), [again]);
     browser.double.reply(
-        "GET /v1/app-sessions?status=failed",
+        "GET /v1/app-sessions?limit=12&status=failed",
         200,
         &list(Vec::new(), None),
     );
@@ -55,6 +55,122 @@ async fn the_history_groups_by_template_with_what_is_active_first() {
     assert!(page.text(".empty").contains("could not be loaded"));
     let older = browser.visit("/portal/templates/sessions?cursor=x").await;
     assert!(older.text(".empty").contains("could not be loaded"));
+}
+
+#[tokio::test]
+async fn a_failure_in_a_list_says_why_and_opens_its_last_lines() {
+    let browser = Browser::new();
+    let mut crashed = ended(41, EndCode::Crashed);
+    let end = crashed.end.as_mut().unwrap();
+    end.last_lines[3] = HOSTILE.repeat(40);
+    let mut missing = ended(42, EndCode::ImageMissing);
+    missing.end.as_mut().unwrap().last_lines.clear();
+    let died = ended(43, EndCode::Died);
+    let sessions = vec![crashed.clone(), missing, died, ended(44, EndCode::Stopped)];
+    let past = list(sessions, Some("next page"));
+    browser.double.reply(
+        "GET /v1/app-sessions?limit=12&cursor=here&status=past",
+        200,
+        &past,
+    );
+    browser
+        .double
+        .reply("GET /v1/app-sessions?limit=12&status=past", 200, &past);
+    let address = "/portal/templates/sessions?status=past&cursor=here";
+    let page = browser.visit(address).await;
+    let why = page.texts(".why");
+    assert_eq!(why.len(), 3, "{why:?}");
+    let cause = "The model may still have been loading.Last 20 lines";
+    assert!(why[0].starts_with(cause), "{why:?}");
+    assert!(why[1].ends_with("There is no output of it."), "{why:?}");
+    assert!(page.texts("pre").is_empty());
+    let short = format!(
+        "…{}",
+        &crashed.id.to_string()[crashed.id.to_string().len() - 8..]
+    );
+    let name = format!("Last 20 lines of session {short}");
+    assert_eq!(page.texts(".why a")[0], name);
+
+    // With and without scripts it is the same address.
+    let opening = format!("{address}&open={}", crashed.id);
+    let place = format!("l-{}", crashed.id);
+    let links = page.attributes(".why a", "href");
+    assert_eq!(links[0], format!("{opening}#{place}"));
+    assert_eq!(page.attributes(".why a", "hx-get")[0], opening);
+    assert_eq!(page.attributes(".why a", "hx-replace-url")[0], "true");
+    let page = browser.visit(&opening).await;
+    assert_eq!(page.attributes(".why details[open]", "id"), [&place[..]]);
+    assert_eq!(page.texts(".why summary"), [&name[..]]);
+    assert_eq!(page.attributes(".why a.more", "id").len(), 1);
+    assert!(page.attributes("[autofocus]", "id").is_empty());
+    page.assert_inert();
+    // The pages before and after begin closed.
+    let next = "/portal/templates/sessions?status=past&cursor=next+page";
+    assert_eq!(page.attributes("a[rel=next]", "href"), [next]);
+
+    let call = format!("GET /v1/app-sessions/{}", crashed.id);
+    browser.double.reply(&call, 200, &crashed);
+    let part = browser.swap(&opening).await;
+    // One call, and not that for the list.
+    assert_eq!(browser.double.sent(&call).len(), 1);
+    // What was said in short is not said again, and the rest is.
+    let more = part.text("details p[hx-ignore]");
+    assert!(
+        more.ends_with("was 503. Read its last lines, then try again with more memory."),
+        "{more}"
+    );
+    let lines = |page: &Page| {
+        page.all("pre", |pre| pre.text().collect::<String>())
+            .concat()
+    };
+    assert_eq!(lines(&part), lines(&page));
+    assert_eq!(lines(&part).lines().count(), 20);
+    assert!(lines(&part).lines().all(|line| line.len() <= 160));
+    assert_eq!(part.attributes("details[open]", "id"), [&place[..]]);
+    assert_eq!(part.attributes("summary[autofocus]", "id").len(), 1);
+    assert!(part.texts("h1, table").is_empty());
+    part.assert_inert();
+
+    // From another page it leads to the list, and leaves that page's address alone.
+    let page = browser.visit("/portal/templates").await;
+    let list = format!("/portal/templates/sessions?status=past&open={}", crashed.id);
+    assert_eq!(page.attributes(".why a", "hx-get")[0], list);
+    assert_eq!(page.attributes(".why a", "hx-replace-url")[0], "");
+    let nobody = browser.visit(&format!("{address}&open=%3Cb%3E")).await;
+    assert_eq!(nobody.status, StatusCode::OK);
+    assert!(nobody.texts("details").is_empty());
+}
+
+#[tokio::test]
+async fn a_filtered_history_comes_in_pieces() {
+    let browser = Browser::new();
+    let mut sessions: Vec<_> = (40..52).map(|n| ended(n, EndCode::Crashed)).collect();
+    for session in &mut sessions[7..] {
+        session.template = "files".into();
+        session.template_name = "Workspace files".into();
+    }
+    let call = "GET /v1/app-sessions?limit=12&status=failed";
+    browser
+        .double
+        .reply(call, 200, &list(sessions.clone(), None));
+    let address = "/portal/templates/sessions?status=failed";
+    let page = browser.visit(address).await;
+    let part = browser.swap(address).await;
+    assert_eq!(part.attributes("tr.why", "class").len(), 6);
+    assert_eq!(part.texts("tr.by"), ["LoRA Pilot"]);
+    let further = format!("{address}&from=6");
+    assert_eq!(part.attributes("tbody[hx-get]", "hx-get"), [&further[..]]);
+    assert_eq!(part.attributes("tbody[hx-get]", "hx-trigger"), ["load"]);
+    let mut rest = browser.swap(&further).await;
+    rest.html = format!("<table>{}</table>", rest.html);
+    assert_eq!(rest.texts("tr.by"), ["Workspace files"]);
+    assert!(rest.attributes("[hx-trigger]", "hx-get").is_empty());
+    let links = |page: &Page| page.attributes(".fold a, table > tbody a", "href");
+    assert_eq!([links(&part), links(&rest)].concat(), links(&page));
+    assert!(!links(&rest).concat().contains("from="));
+    // An address with a piece in it is a page like the others.
+    let page = browser.visit(&further).await;
+    assert_eq!(page.attributes("tr.why", "class").len(), 12);
 }
 
 #[tokio::test]
