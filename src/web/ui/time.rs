@@ -16,7 +16,7 @@ const EXACT: &[BorrowedFormatItem<'_>] = format_description!(
 
 /// `at` as it is read at `now`; hovering tells it exactly.
 pub(crate) fn time(at: OffsetDateTime, now: OffsetDateTime) -> Markup {
-    let at = at.to_offset(UtcOffset::UTC);
+    let at = whole(at);
     html! {
         time datetime=[at.format(&Rfc3339).ok()] title=(exactly(at)) { (reading(at, now)) }
     }
@@ -24,8 +24,15 @@ pub(crate) fn time(at: OffsetDateTime, now: OffsetDateTime) -> Markup {
 
 /// `at` to the second, which reads the same whenever it is drawn.
 pub(crate) fn exact(at: OffsetDateTime) -> Markup {
-    let at = at.to_offset(UtcOffset::UTC);
+    let at = whole(at);
     html! { time datetime=[at.format(&Rfc3339).ok()] { (exactly(at)) } }
+}
+
+/// In whole seconds, as nobody reads more and lists have many.
+fn whole(at: OffsetDateTime) -> OffsetDateTime {
+    at.replace_nanosecond(0)
+        .unwrap_or(at)
+        .to_offset(UtcOffset::UTC)
 }
 
 pub(super) fn exactly(at: OffsetDateTime) -> String {
