@@ -147,7 +147,6 @@ pub(super) fn ended(parts: &Parts, code: EndCode) -> String {
 /// The likely cause, and what to do; nothing where all is well. How it ended, such as
 /// with which exit code, is said before it and not again.
 pub(super) fn advice(parts: &Parts, code: EndCode) -> String {
-    let manifest = &parts.session.manifest;
     match code {
         EndCode::Stopped | EndCode::Exited => String::new(),
         EndCode::TimeLimit => {
@@ -170,7 +169,7 @@ pub(super) fn advice(parts: &Parts, code: EndCode) -> String {
              again; if it stays so, tell the operator."
                 .into()
         }
-        EndCode::Crashed | EndCode::Died => crash(&parts.job, manifest),
+        EndCode::Crashed | EndCode::Died => crash(parts),
         EndCode::NeverReady => never_ready(parts),
         EndCode::OutOfMemory => {
             "Load less at once, such as a smaller model or file, or choose a template with more \
@@ -185,13 +184,19 @@ pub(super) fn advice(parts: &Parts, code: EndCode) -> String {
     }
 }
 
-fn crash(job: &Job, manifest: &Manifest) -> String {
+fn crash(parts: &Parts) -> String {
     const AGAIN: &str = "Try again; if it ends the same way, tell the operator.";
-    let program = manifest.command.first().map_or("", String::as_str);
+    let silent = parts.last_lines.is_empty();
+    let program = parts
+        .session
+        .manifest
+        .command
+        .first()
+        .map_or("", String::as_str);
     let JobState::Ended {
         outcome: Outcome::Failed(failure),
         ..
-    } = &job.state
+    } = &parts.job.state
     else {
         return format!("Its command ended by itself, without an error. {AGAIN}");
     };
@@ -207,10 +212,18 @@ fn crash(job: &Job, manifest: &Manifest) -> String {
              with more memory."
                 .into()
         }
-        Failure::Exit(_) => format!(
-            "Most often it is a wrong setting, a damaged file in its volume, or a port that is \
-             taken: its last lines usually say which. {AGAIN}"
-        ),
+        Failure::Exit(_) => {
+            let which = if silent {
+                ""
+            } else {
+                ": its last lines usually say which"
+            };
+            format!(
+                "Most often it is a wrong setting, a damaged file in its volume, or a port that \
+                 is taken{which}. {AGAIN}"
+            )
+        }
+        Failure::Signal(_) if silent => AGAIN.into(),
         Failure::Signal(_) => format!("Its last lines may say why. {AGAIN}"),
         Failure::TimeLimit => "It reached the time limit of its job. Launch it again.".into(),
         Failure::NotStarted(_) => AGAIN.into(),
@@ -233,8 +246,10 @@ fn never_ready(parts: &Parts) -> String {
         }
         Some(_) => String::new(),
     };
-    format!(
-        "{cause}It may only be slow, such as with its first downloads: its last lines usually \
-         say. Try again."
-    )
+    let lines = if parts.last_lines.is_empty() {
+        ""
+    } else {
+        ": its last lines usually say"
+    };
+    format!("{cause}It may only be slow, such as with its first downloads{lines}. Try again.")
 }
