@@ -1,5 +1,6 @@
 //! What jobs print: contract 3.8, and more ways to look at it.
 use super::openapi::Time;
+use crate::domain::app::EndCode;
 use crate::domain::id::JobId;
 use crate::domain::job::Status;
 use schemars::JsonSchema;
@@ -163,6 +164,10 @@ pub struct OfJob {
     pub status: Status,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
+    /// How it ended, if it was an app: one that never became ready is a job that was
+    /// cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_session_end: Option<EndCode>,
     #[serde(with = "rfc3339")]
     #[schemars(with = "Time")]
     pub created_at: OffsetDateTime,

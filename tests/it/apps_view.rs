@@ -240,6 +240,10 @@ async fn a_failure_names_its_step_and_cause_and_shows_the_last_lines() {
             let state = step["state"].as_str().unwrap();
             assert!(!["doing", "waiting"].contains(&state), "{step}");
         }
+        let logs = desk.get("/v1/logs?limit=50").await.body;
+        let mut logs = logs["logs"].as_array().unwrap().iter();
+        let of = logs.find(|of| of["job_id"] == session["job_id"]);
+        assert_eq!(of.expect("it printed")["app_session_end"], code.name());
         // What a worker noted counts for more than what can be concluded.
         app.session.failed_step = Some("service-term".into());
         app.session.end_reason = Some("It fell over.".into());
@@ -247,6 +251,29 @@ async fn a_failure_names_its_step_and_cause_and_shows_the_last_lines() {
         let session = app.show().await;
         assert_eq!(session["end"]["failed_step"], "service-term");
         assert_eq!(session["end"]["message"], "It fell over.");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_sent_to_lines_that_there_are_none_of() {
+    let desk = Desk::start().await;
+    for (code, outcome) in [
+        (EndCode::Crashed, Outcome::Failed(Failure::Exit(3))),
+        (EndCode::Died, Outcome::Failed(Failure::Signal(11))),
+        (EndCode::NeverReady, Outcome::Cancelled),
+    ] {
+        for printed in [0, 1] {
+            let mut app = desk.launch(files()).await;
+            app.to(Phase::Reserved).await;
+            app.to(Phase::Starting).await;
+            app.to(Phase::Services).await;
+            if printed > 0 {
+                app.print(1, printed).await;
+            }
+            app.end(code, outcome.clone(), 0).await;
+            let said = app.show().await["end"]["advice"].to_string();
+            assert_eq!(said.contains("last lines"), printed > 0, "{code:?}: {said}");
+        }
     }
 }
 

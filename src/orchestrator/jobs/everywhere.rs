@@ -3,13 +3,13 @@ use super::{view, wanted};
 use crate::api::ListAllLogs;
 use crate::api::logs::{All, OfJob};
 use crate::clock::micros;
-use crate::domain::id::JobId;
+use crate::domain::id::{AppSessionId, JobId};
 use crate::orchestrator::Error;
 use crate::orchestrator::route::{Call, Cx};
-use crate::store::Conn;
 use crate::store::jobs::Job;
 use crate::store::jobs::logs::{self, Filter, Totals};
 use crate::store::jobs::queries::{self, Printed, Rank};
+use crate::store::{Conn, apps};
 
 /// Lines shown of each job.
 const LINES: usize = 5;
@@ -53,11 +53,13 @@ pub(super) async fn list(cx: Cx, call: Call<ListAllLogs>) -> Result<All, Error> 
         let looked = i64::try_from(jobs.len()).unwrap_or(0);
         for (job, totals) in jobs {
             if shown.len() == most || budget.spent() {
-                return Ok(page(shown, limit, Some(&place)));
+                return page(&mut conn, shown, limit, Some(&place)).await;
             }
             budget.charge(&totals, &filter);
             place.before = Some((place.rank.time(&job), job.id.to_string()));
-            shown.extend(one(&mut conn, job, &totals, &filter).await?);
+            let app = job.spec.app;
+            let of = one(&mut conn, job, &totals, &filter).await?;
+            shown.extend(of.map(|of| (of, app)));
         }
         if looked <= limit {
             match place.rank {
@@ -67,19 +69,33 @@ pub(super) async fn list(cx: Cx, call: Call<ListAllLogs>) -> Result<All, Error> 
                         before: None,
                     }
                 }
-                Rank::Other => return Ok(page(shown, limit, None)),
+                Rank::Other => return page(&mut conn, shown, limit, None).await,
             }
         }
     }
 }
 
-fn page(logs: Vec<OfJob>, limit: i64, next: Option<&Place>) -> All {
-    All {
-        logs,
+/// With how those ended that are apps.
+async fn page(
+    conn: &mut Conn,
+    shown: Vec<(OfJob, Option<AppSessionId>)>,
+    limit: i64,
+    next: Option<&Place>,
+) -> Result<All, Error> {
+    let ended = shown.iter().filter(|(of, _)| of.status.ended());
+    let apps: Vec<AppSessionId> = ended.filter_map(|(_, app)| *app).collect();
+    let ends = apps::queries::ends(conn, &apps).await?;
+    let logs = shown.into_iter().map(|(mut of, app)| {
+        let app = app.filter(|_| of.status.ended());
+        of.app_session_end = app.and_then(|app| ends.get(&app).copied());
+        of
+    });
+    Ok(All {
+        logs: logs.collect(),
         limit,
         next_cursor: next.map(Place::to_string),
         has_more: next.is_some(),
-    }
+    })
 }
 
 /// What one request may read.
@@ -124,6 +140,7 @@ async fn one(
         job_id: job.id,
         status: job.state.status(),
         status_reason: view::reason(&job),
+        app_session_end: None,
         created_at: job.created_at,
         completed_at: job.completed_at,
         items,

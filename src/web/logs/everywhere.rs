@@ -174,7 +174,7 @@ fn card(asked: &Asked, of: &OfJob, zone: Zone, now: OffsetDateTime) -> Markup {
         figure.term.lines {
             header {
                 h2 { a href=(all) hx-ignore { (text::visible(&of.name)) } }
-                (ui::status_badge(of.status, None))
+                (ui::outcome_badge(of.status, None, of.app_session_end))
                 span { (ui::time(of.completed_at.unwrap_or(of.created_at), now)) }
             }
             @if let Some(why) = &of.status_reason { p.why hx-ignore { (text::visible(why)) } }

@@ -100,12 +100,17 @@ pub(crate) fn status_badge(status: Status, phase: Option<Phase>) -> Markup {
 /// The same for a job that may be an app: its own end says more than that its job was
 /// cancelled, or that its command ended well.
 pub(crate) fn job_badge(job: &Job) -> Markup {
-    let untold = matches!(job.status, Status::Cancelled | Status::Completed);
-    match job.app_session_end.filter(|_| untold) {
+    outcome_badge(job.status, job.phase, job.app_session_end)
+}
+
+/// What [`job_badge`] is drawn of.
+pub(crate) fn outcome_badge(status: Status, phase: Option<Phase>, app: Option<EndCode>) -> Markup {
+    let untold = matches!(status, Status::Cancelled | Status::Completed);
+    match app.filter(|_| untold) {
         Some(EndCode::NeverReady) => badge(Kind::Bad, "x", "Never ready"),
         Some(end) if end.phase() == app::Phase::Failed => badge(Kind::Bad, "x", "Failed"),
         Some(end) if end.phase() == app::Phase::Expired => badge(Kind::Wait, "clock", "Expired"),
-        _ => status_badge(job.status, job.phase),
+        _ => status_badge(status, phase),
     }
 }
 
