@@ -14,6 +14,10 @@ const SMALL: &str =
     .filter(([_, r]) => r.width > 0 && r.height > 0 && (r.width < 24 || r.height < 24))
     .map(([e, r]) => `${r.width}x${r.height} ${e}`)";
 
+/// Regions that scroll sideways.
+const WIDE: &str = "[...document.querySelectorAll('.scroll')]
+    .filter(e => e.scrollWidth > e.clientWidth).map(e => e.outerHTML.slice(0, 90))";
+
 pub(crate) fn no_page_is_wider_than_a_phone() {
     block_on(async {
         let server = Server::start(&["--host-slots", "1"]);
@@ -66,6 +70,14 @@ pub(crate) fn no_page_is_wider_than_a_phone() {
         .into();
         for job in [&failed, &running, &queued] {
             pages.push(format!("/portal/jobs/{job}"));
+        }
+        let left = with_files
+            .iter()
+            .find(|page| page.starts_with("/portal/jobs/"));
+        for job in [&format!("/portal/jobs/{failed}"), left.unwrap()] {
+            let record = format!("{job}/record");
+            fits(&browser, &record).await;
+            assert_eq!(browser.ask(WIDE).await, json!([]), "{record}");
         }
         pages.push(format!("/portal/jobs/{running}/cancel"));
         pages.push("/portal/api-keys".into());

@@ -166,7 +166,7 @@ fn timeline(events: &[Event]) -> Markup {
         section.card.flush {
             header { h2 #timeline-h { "Timeline" } }
             div.scroll role="region" aria-labelledby="timeline-h" tabindex="0" {
-                table.tbl {
+                table.tbl.fold {
                     thead { tr { th scope="col" { "What happened" } th scope="col" { "When" } th scope="col" { "By" } } }
                     tbody {
                         @for event in events {
@@ -217,7 +217,7 @@ fn artifacts(job: &Job, left: Option<&OfJob>) -> Markup {
 fn kept(files: &[Artifact]) -> Markup {
     html! {
         div.scroll role="region" aria-labelledby="artifacts-h" tabindex="0" {
-            table.tbl {
+            table.tbl.fold {
                 thead { tr { th scope="col" { "File" } th.num scope="col" { "Bytes" } th scope="col" { "SHA-256" } } }
                 tbody {
                     @for file in files {
