@@ -10,9 +10,11 @@ use junglegrid::orchestrator::workers::{observer, scheduler};
 use junglegrid::store::Store;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use time::OffsetDateTime;
 use time::macros::datetime;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 /// When every run here starts, and one that has ended ended.
@@ -31,6 +33,10 @@ pub(crate) struct Machine {
     /// The machines, if not just the one.
     nodes: Mutex<Vec<Node>>,
     runs: Mutex<BTreeMap<String, Status>>,
+    /// How often it has been asked how a run stands.
+    asked: AtomicUsize,
+    /// Which of those answers waits, and for what.
+    held: Mutex<Option<(usize, Arc<Notify>)>>,
     /// How often a run has been handed over.
     pub(crate) submissions: Mutex<Vec<String>>,
 }
@@ -76,6 +82,14 @@ impl Machine {
         runs.insert(format!("{job}/1"), status);
     }
 
+    pub(crate) fn preparing() -> Status {
+        Status::Preparing {
+            what: "the image".into(),
+            done: 0,
+            total: None,
+        }
+    }
+
     pub(crate) fn running() -> Status {
         Status::Running {
             node: "stub".into(),
@@ -90,6 +104,17 @@ impl Machine {
             started: Some(STARTED),
             ended: ENDED,
         })
+    }
+
+    /// Lets the answer of that number, to how a run stands, wait for a word.
+    pub(crate) fn hold(&self, number: usize) -> Arc<Notify> {
+        let word = Arc::new(Notify::new());
+        *self.held.lock().unwrap() = Some((number, Arc::clone(&word)));
+        word
+    }
+
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     fn answers(&self) -> engine::Result<()> {
@@ -147,6 +172,11 @@ impl Engine for Machine {
         Ok(Handle(handle))
     }
     async fn status(&self, handle: &Handle) -> engine::Result<Status> {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let held = self.held.lock().unwrap().clone();
+        if let Some((_, word)) = held.filter(|(held, _)| *held == number) {
+            word.notified().await;
+        }
         let runs = self.runs.lock().unwrap();
         runs.get(&handle.0).cloned().ok_or(Error::NotFound)
     }

@@ -74,6 +74,39 @@ async fn output_that_cannot_be_read_to_its_end_says_so() {
 }
 
 #[tokio::test]
+async fn output_waits_for_the_word_that_its_command_has_started() {
+    // Of the answers the first ones come before any output does.
+    const HELD: usize = 4;
+    let (api, machine) = Machine::start().await;
+    let token = api.sign_up("ada@example.org").await;
+    let id = submit(&api, &token).await;
+    machine.set(&id, Machine::preparing());
+    let word = machine.hold(HELD);
+    let logs = format!("/v1/jobs/{id}/logs");
+    let reader = async {
+        eventually("the question how it stands", async || {
+            (machine.asked() == HELD).then_some(())
+        })
+        .await;
+        let page = see(&api, &token, &logs).await;
+        assert_eq!(page["items"], json!([]), "it has not started");
+        let job = see(&api, &token, &format!("/v1/jobs/{id}")).await;
+        assert_eq!(job["startup_diagnostics"]["command_spawned"], false);
+        machine.set(&id, Machine::running());
+        word.notify_one();
+        eventually("the output", async || {
+            let page = see(&api, &token, &logs).await;
+            (page["items"].as_array().unwrap().len() == 3).then_some(())
+        })
+        .await;
+        let job = see(&api, &token, &format!("/v1/jobs/{id}")).await;
+        assert_eq!(job["startup_diagnostics"]["command_spawned"], true);
+        machine.set(&id, Machine::exited(0));
+    };
+    tokio::join!(work(&api), reader);
+}
+
+#[tokio::test]
 async fn a_run_that_its_machine_never_began_is_handed_over_again() {
     let (api, machine) = Machine::start().await;
     let token = api.sign_up("ada@example.org").await;
