@@ -328,6 +328,9 @@ async fn hostile_text_comes_out_inert() {
         );
     }
     let name = browser.visit(&page()).await;
+    // Coloured as in the log, and by the same stylesheet.
+    assert_eq!(name.texts("#log .a1"), ["red"]);
+    assert_eq!(name.attributes("main link", "rel").len(), 1);
     assert!(name.texts("h1")[0].starts_with("\"><script>alert(1)</script>"));
 }
 

@@ -82,6 +82,7 @@ fn page(
         view::regions(job, left, now).map(|(_, markup)| markup);
     html! {
         @if followed { noscript { meta http-equiv="refresh" content=(pause(job, told, now)); } }
+        (crate::web::logs::colors())
         (head)
         p.vh #say role="status" aria-live="polite" {}
         div.cols {

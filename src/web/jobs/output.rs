@@ -1,8 +1,7 @@
 //! What a job prints: the same lines on the page and in the live stream.
-use super::text;
 use crate::api::jobs::Job;
 use crate::api::logs::Item;
-use crate::web::logs::blocks;
+use crate::web::logs::{ansi, blocks};
 use crate::web::ui;
 use maud::{Markup, html};
 
@@ -54,7 +53,7 @@ pub(super) fn more(items: &[Item], seen: i64) -> Markup {
 
 /// One line. What is not ordinary output says so in a word, not only by colour.
 fn line(item: &Item) -> Markup {
-    let shown = text::line(&item.message);
+    let shown = ansi::draw(&item.message, &[]);
     let cut = item.truncated.then_some(" […]");
     match item.stream.as_str() {
         "stderr" => {

@@ -140,7 +140,7 @@ struct Run {
 
 /// Draws a line. `found` says which characters of it were searched for, as begin and
 /// end, in order.
-pub(super) fn draw(line: &str, found: &[(usize, usize)]) -> Markup {
+pub(in crate::web) fn draw(line: &str, found: &[(usize, usize)]) -> Markup {
     let runs = read(line, found);
     html! {
         @for run in &runs {

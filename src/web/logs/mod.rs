@@ -1,5 +1,5 @@
 //! What jobs print: of all of them, and all of one.
-mod ansi;
+pub(super) mod ansi;
 mod asked;
 pub(super) mod blocks;
 mod everywhere;
@@ -33,10 +33,15 @@ fn path(id: JobId) -> String {
     format!("{}/logs", super::jobs::path(id))
 }
 
+/// What any page with output needs: its colours.
+pub(super) fn colors() -> Markup {
+    html! { link rel="stylesheet" href=(assets::url("logs.css")); }
+}
+
 /// What these pages need besides what all have.
 fn dress() -> Markup {
     html! {
-        link rel="stylesheet" href=(assets::url("logs.css"));
+        (colors())
         script src=(assets::url("logs.js")) defer {}
     }
 }
