@@ -141,6 +141,16 @@ async fn a_line_has_an_address_with_what_is_around_it() {
         .await;
     assert_eq!(asked(&browser), "limit=100&around=500");
     assert_eq!(page.attributes(".l.here", "id"), ["L500"]);
+    // Tabs do not stop at each number; who does not point at one writes it.
+    let stops = page.attributes(".l > a", "tabindex");
+    assert!(stops.len() == 100 && stops.iter().all(|stop| stop == "-1"));
+    assert_eq!(page.attributes("form #goto", "name"), ["goto"]);
+    let led = browser.visit(&path("?goto=77&wrap=1&q=x")).await;
+    assert_eq!(led.status, StatusCode::SEE_OTHER);
+    let line = format!("{}?line=77&wrap=1#L77", path(""));
+    assert_eq!(led.header("location"), line);
+    let nowhere = browser.visit(&path("?goto=-1")).await;
+    assert_eq!(nowhere.status, StatusCode::OK);
     let error = with(
         lines(1, 3),
         json!({"last_entry": 9, "first_error_entry": 7}),
@@ -173,7 +183,7 @@ async fn what_was_searched_for_is_marked_and_the_filter_stays() {
     assert_eq!(page.attributes("#L42", "class"), ["l e"]);
     assert_eq!(page.attributes("#q", "value"), ["needle"]);
     assert_eq!(page.texts("option[selected]"), ["Errors", "stderr"]);
-    assert_eq!(page.attributes("form input[type=hidden]", "name"), ["time"]);
+    assert_eq!(page.attributes("form.seek [type=hidden]", "name"), ["time"]);
     assert_eq!(page.texts("figure h2"), ["One line matches"]);
     assert!(link(&page, "Newest").is_some());
     let none = with(Vec::new(), json!({"last_entry": 99}))
@@ -198,7 +208,8 @@ async fn the_clock_is_the_browsers_where_it_is_known() {
     let unknown = browser.visit(&path("?time=local&wrap=1")).await;
     assert_eq!(unknown.texts("#L1 time"), ["14:00:03"]);
     assert_eq!(unknown.attributes("#zone", "name"), ["time"]);
-    assert_eq!(unknown.attributes("figure form input", "name"), ["wrap"]);
+    let zone = unknown.attributes("figure form:has(#zone) input", "name");
+    assert_eq!(zone, ["wrap"]);
     let chosen = browser.visit(&path("?time=345")).await;
     assert_eq!(chosen.texts("#L1 time"), ["19:45:03"]);
     let odd = browser
@@ -324,7 +335,7 @@ async fn the_stream_brings_lines_and_says_goodbye() {
     let all = live.html.replace("\ndata: ", "\n");
     for part in [
         "hx-target=\"#log-0\" hx-swap=\"beforeend\"",
-        "<a href=\"?line=3&amp;wrap=1#L3\">3</a>",
+        "<a tabindex=\"-1\" href=\"?line=3&amp;wrap=1#L3\">3</a>",
         "new &lt;b&gt;",
         "<span id=\"log-2\" hx-ignore>",
         "Lines 104 to 250: 147 lines dropped: x",
@@ -411,7 +422,11 @@ fn of(name: &str, more: bool) -> Value {
 #[tokio::test]
 async fn all_output_is_listed_filtered_and_paged_by_its_address() {
     let mut fake = fake();
-    fake.all_logs = json!({"logs": [of("one", true), of("two", false)], "limit": 8, "next_cursor": "f-1-x", "has_more": true});
+    // To the job it was a cancellation; the list of jobs says what it was, and so does this.
+    let mut app = of("two", false);
+    app["status"] = json!("cancelled");
+    app["app_session_end"] = json!("never_ready");
+    fake.all_logs = json!({"logs": [of("one", true), app], "limit": 8, "next_cursor": "f-1-x", "has_more": true});
     let browser = Browser::new(fake);
     let page = browser
         .visit("/portal/logs?q=oops&job=tr&level=warning&stream=stderr&cursor=f-2-y")
@@ -421,7 +436,7 @@ async fn all_output_is_listed_filtered_and_paged_by_its_address() {
         "limit=8&cursor=f-2-y&job=tr&stream=stderr&level=warning&q=oops"
     );
     assert_eq!(page.texts("figure h2"), ["one", "two"]);
-    assert_eq!(page.texts("figure .badge"), ["Failed", "Failed"]);
+    assert_eq!(page.texts("figure .badge"), ["Failed", "Never ready"]);
     assert_eq!(page.attributes("#q, #job", "value"), ["oops", "tr"]);
     assert_eq!(
         page.texts("option[selected]"),

@@ -15,6 +15,9 @@ pub(super) struct Asked {
     /// A line to show with what is around it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) line: String,
+    /// The same, as a form says it: led on to the address of the line.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) goto: String,
     /// Lines from this one on, or before this one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) from: String,
@@ -40,7 +43,12 @@ pub(super) struct Asked {
 impl Asked {
     /// Without what means nothing.
     pub(super) fn cleaned(mut self) -> Self {
-        for number in [&mut self.line, &mut self.from, &mut self.before] {
+        for number in [
+            &mut self.line,
+            &mut self.goto,
+            &mut self.from,
+            &mut self.before,
+        ] {
             if number.parse::<i64>().ok().is_none_or(|n| n <= 0) {
                 number.clear();
             }
@@ -195,6 +203,7 @@ mod tests {
     fn a_broken_address_still_leads_somewhere() {
         let asked = Asked {
             line: "x".into(),
+            goto: "0".into(),
             from: "-4".into(),
             before: "12".into(),
             q: " a\u{1}b ".into(),

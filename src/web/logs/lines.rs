@@ -71,7 +71,8 @@ impl Look {
         html! {
             @if another { b { (self.zone.day(item.created_at)) "\n" } }
             span.l.(class).here[here] id=[id] {
-                a href={ (self.path) "?line=" (number) (self.and) "#L" (number) } { (number) }
+                // Hundreds of them are no way for a Tab key: one goes to a line by its number.
+                a tabindex="-1" href={ (self.path) "?line=" (number) (self.and) "#L" (number) } { (number) }
                 " "
                 time { (self.zone.clock(item.created_at)) }
                 " "

@@ -6,6 +6,7 @@ use super::zone::Zone;
 use super::{dress, path, size};
 use crate::api::jobs::Job;
 use crate::api::logs::{Filter, Page};
+use crate::domain::id::JobId;
 use crate::domain::logs::grouped;
 use crate::web::hx::{self, Wants};
 use crate::web::jobs::{Which, text};
@@ -28,15 +29,14 @@ pub(super) async fn show(
     cookies: Cookies,
 ) -> Result<Response, Error> {
     let asked = asked.cleaned();
+    if !asked.goto.is_empty() {
+        return Ok(hx::redirect(Wants::Page, &to_line(id, &asked, &asked.goto)));
+    }
     let job = viewer.api.job(id).await?;
     let page = viewer.api.logs(id, &asked.filter()).await?;
     if let Some(error) = page.first_error_entry {
         // Its own address can be passed on.
-        let line = Asked {
-            line: error.to_string(),
-            ..asked.look()
-        };
-        let to = format!("{}{}#L{error}", path(id), line.query());
+        let to = to_line(id, &asked, &error.to_string());
         return Ok(hx::redirect(Wants::Page, &to));
     }
     match kind {
@@ -53,6 +53,15 @@ pub(super) async fn show(
         look: Look::new(&asked, zone, ""),
     };
     Ok(shell::page(&viewer, &title, Nav::Logs, shown.draw()).into_response())
+}
+
+/// The address of a line.
+fn to_line(id: JobId, asked: &Asked, number: &str) -> String {
+    let line = Asked {
+        line: number.to_owned(),
+        ..asked.look()
+    };
+    format!("{}{}#L{number}", path(id), line.query())
 }
 
 /// What the open page is told from here on.
@@ -147,7 +156,20 @@ impl Shown<'_> {
                         (self.look.all(items))
                     }
                 }
+                @if !items.is_empty() { (self.goto()) }
                 (self.pages(follows))
+            }
+        }
+    }
+
+    /// The address of a line, for those who do not point at it.
+    fn goto(&self) -> Markup {
+        html! {
+            form.row.gap-s method="get" action=(path(self.job.id)) {
+                (self.asked.carried())
+                label for="goto" { "Line" }
+                input #goto name="goto" type="number" min="1" required;
+                button.btn { "Go" }
             }
         }
     }
