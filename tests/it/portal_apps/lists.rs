@@ -94,8 +94,8 @@ async fn a_failure_in_a_list_says_why_and_opens_its_last_lines() {
     // With and without scripts it is the same address.
     let opening = format!("{address}&open={}", crashed.id);
     let place = format!("l-{}", crashed.id);
-    let links = page.attributes(".why a", "href");
-    assert_eq!(links[0], format!("{opening}#{place}"));
+    let leads = page.attributes(".why a", "href");
+    assert_eq!(leads[0], format!("{opening}#{place}"));
     assert_eq!(page.attributes(".why a", "hx-get")[0], opening);
     assert_eq!(page.attributes(".why a", "hx-replace-url")[0], "true");
     let page = browser.visit(&opening).await;
@@ -110,11 +110,11 @@ async fn a_failure_in_a_list_says_why_and_opens_its_last_lines() {
 
     let call = format!("GET /v1/app-sessions/{}", crashed.id);
     browser.double.reply(&call, 200, &crashed);
-    let part = browser.swap(&opening).await;
+    let swapped = browser.swap(&opening).await;
     // One call, and not that for the list.
     assert_eq!(browser.double.sent(&call).len(), 1);
     // What was said in short is not said again, and the rest is.
-    let more = part.text("details p[hx-ignore]");
+    let more = swapped.text("details p[hx-ignore]");
     assert!(
         more.ends_with("was 503. Read its last lines, then try again with more memory."),
         "{more}"
@@ -123,13 +123,13 @@ async fn a_failure_in_a_list_says_why_and_opens_its_last_lines() {
         page.all("pre", |pre| pre.text().collect::<String>())
             .concat()
     };
-    assert_eq!(lines(&part), lines(&page));
-    assert_eq!(lines(&part).lines().count(), 20);
-    assert!(lines(&part).lines().all(|line| line.len() <= 160));
-    assert_eq!(part.attributes("details[open]", "id"), [&place[..]]);
-    assert_eq!(part.attributes("summary[autofocus]", "id").len(), 1);
-    assert!(part.texts("h1, table").is_empty());
-    part.assert_inert();
+    assert_eq!(lines(&swapped), lines(&page));
+    assert_eq!(lines(&swapped).lines().count(), 20);
+    assert!(lines(&swapped).lines().all(|line| line.len() <= 160));
+    assert_eq!(swapped.attributes("details[open]", "id"), [&place[..]]);
+    assert_eq!(swapped.attributes("summary[autofocus]", "id").len(), 1);
+    assert!(swapped.texts("h1, table").is_empty());
+    swapped.assert_inert();
 
     // From another page it leads to the list, and leaves that page's address alone.
     let page = browser.visit("/portal/templates").await;
