@@ -320,10 +320,18 @@ pub(crate) fn config() -> Config {
 /// Runs a test on a fresh `SQLite` database and, if `TEST_POSTGRES` names a
 /// server (`postgres://user@host/database`), on a fresh database there.
 pub(crate) async fn on_each_database(test: impl AsyncFn(Store, tempfile::TempDir)) {
+    at_each_database(async |url, dir| {
+        let store = Store::open(&url).await.unwrap();
+        test(store.clone(), dir).await;
+        store.close().await;
+    })
+    .await;
+}
+
+/// The same for a test that opens the database itself, maybe more than once.
+pub(crate) async fn at_each_database(test: impl AsyncFn(String, tempfile::TempDir)) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&sqlite(dir.path())).await.unwrap();
-    test(store.clone(), dir).await;
-    store.close().await;
+    test(sqlite(dir.path()), dir).await;
     #[expect(
         clippy::disallowed_methods,
         reason = "where the test server is, is not a setting"
@@ -347,9 +355,7 @@ pub(crate) async fn on_each_database(test: impl AsyncFn(Store, tempfile::TempDir
     run(format!("CREATE DATABASE {name}")).await;
     let mut url = url::Url::parse(&server).unwrap();
     url.set_path(name);
-    let store = Store::open(url.as_str()).await.unwrap();
-    test(store.clone(), tempfile::tempdir().unwrap()).await;
-    store.close().await;
+    test(url.to_string(), tempfile::tempdir().unwrap()).await;
     run(format!("DROP DATABASE {name} WITH (FORCE)")).await;
 }
 

@@ -1,6 +1,6 @@
 //! What is written of apps, on every database.
 use super::stage::Stage;
-use crate::harness::on_each_database;
+use crate::harness::at_each_database;
 use junglegrid::domain::app::{Phase, ServiceState};
 use junglegrid::domain::id::{AppSessionId, Id as _, SessionId};
 use junglegrid::store::apps::events::{self, NewEvent};
@@ -8,15 +8,15 @@ use junglegrid::store::apps::passes::{self, Leave};
 use junglegrid::store::apps::queries::{self, Filter};
 use junglegrid::store::apps::services::Service;
 use junglegrid::store::apps::{self as table, services};
-use junglegrid::store::{Conn, Error};
+use junglegrid::store::{Conn, Error, Store};
 use serde_json::json;
 use time::Duration;
 
 /// From the launch to the end, with everything that people do in between.
 #[tokio::test]
 async fn an_app_lives_on_every_database() {
-    on_each_database(async |store, dir| {
-        let mut stage = Stage::on(store, dir).await;
+    at_each_database(async |url, dir| {
+        let mut stage = Stage::on(url, dir).await;
         let id = stage.launch("desk", json!({"max_hours": 1})).await;
         stage.phase(&id, "starting").await;
         stage.restart().await;
@@ -69,12 +69,13 @@ async fn settle(conn: &mut Conn) {
 
 #[tokio::test]
 async fn who_is_late_writes_nothing() {
-    on_each_database(async |store, dir| {
-        let mut stage = Stage::on(store.clone(), dir).await;
+    at_each_database(async |url, dir| {
+        let mut stage = Stage::on(url.clone(), dir).await;
         let id: AppSessionId = stage.launch("desk", json!({})).await.parse().unwrap();
         stage.bring_up(&id.to_string()).await;
         stage.kill();
         let now = stage.api.clock.now();
+        let store = Store::open(&url).await.unwrap();
         let mut conn = store.read().await.unwrap();
         let conn = &mut *conn;
         settle(conn).await;
@@ -130,11 +131,12 @@ async fn who_is_late_writes_nothing() {
 
 #[tokio::test]
 async fn leave_to_enter_is_good_once_and_thrown_away_when_it_is_over() {
-    on_each_database(async |store, dir| {
-        let mut stage = Stage::on(store.clone(), dir).await;
+    at_each_database(async |url, dir| {
+        let mut stage = Stage::on(url.clone(), dir).await;
         let id: AppSessionId = stage.launch("desk", json!({})).await.parse().unwrap();
         stage.kill();
         let now = stage.api.clock.now();
+        let store = Store::open(&url).await.unwrap();
         let mut conn = store.read().await.unwrap();
         let conn = &mut *conn;
         settle(conn).await;

@@ -1,7 +1,7 @@
 //! What a template asks for at its launch: values for its variables, secrets among them.
 use super::stage::Stage;
 use crate::grid::{Grid, and, eventually};
-use crate::harness::{Answer, PASSWORD as PERSONS, on_each_database};
+use crate::harness::{Answer, PASSWORD as PERSONS, at_each_database};
 use junglegrid::orchestrator::apps::access;
 use junglegrid::orchestrator::workers::housekeeping;
 use serde_json::{Value, json};
@@ -179,7 +179,7 @@ async fn what_is_not_given_is_not_set_and_what_is_wrong_is_named() {
 
 #[tokio::test]
 async fn it_is_launched_again_with_what_it_was_given_until_that_is_deleted() {
-    on_each_database(async |store, dir| launched_again(Stage::on(store, dir).await).await).await;
+    at_each_database(async |url, dir| launched_again(Stage::on(url, dir).await).await).await;
 }
 
 async fn launched_again(mut stage: Stage) {

@@ -164,8 +164,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // Waited for: connections to Postgres die with the runtime that opened them, and
-        // nobody may be given one of those. A runtime cannot be waited for from within one.
+        // A runtime cannot be waited for from within one.
         if let Some(runtime) = self.0.take() {
             let gone = std::thread::spawn(move || runtime.shutdown_timeout(LONGEST_END));
             gone.join().ok();
@@ -179,7 +178,7 @@ pub(crate) struct Stage {
     pub(crate) script: Arc<Script>,
     pub(crate) token: String,
     change: fn(&mut Config),
-    store: Option<Store>,
+    url: Option<String>,
     background: Option<Background>,
 }
 
@@ -192,12 +191,13 @@ impl Stage {
         Self::set(None, tempfile::tempdir().unwrap(), change).await
     }
 
-    /// On this database, which stays open when the orchestrator is killed.
-    pub(crate) async fn on(store: Store, dir: tempfile::TempDir) -> Self {
-        Self::set(Some(store), dir, |_| {}).await
+    /// On the database with this address, which each orchestrator opens for itself:
+    /// connections to Postgres die with the runtime that opened them.
+    pub(crate) async fn on(url: String, dir: tempfile::TempDir) -> Self {
+        Self::set(Some(url), dir, |_| {}).await
     }
 
-    async fn set(store: Option<Store>, dir: tempfile::TempDir, change: fn(&mut Config)) -> Self {
+    async fn set(url: Option<String>, dir: tempfile::TempDir, change: fn(&mut Config)) -> Self {
         let templates = dir.path().join("templates");
         std::fs::create_dir(&templates).unwrap();
         std::fs::write(templates.join("desk.toml"), DESK).unwrap();
@@ -206,7 +206,7 @@ impl Stage {
         let clock = Clock::manual(datetime!(2026-11-23 12:00 UTC));
         let machine = Arc::new(Machine::new(clock.clone()));
         let script = Arc::default();
-        let on = (store.clone(), Arc::new(dir));
+        let on = (url.clone(), Arc::new(dir));
         let (api, background) = raise(on, &machine, &script, clock, change).await;
         let token = api.sign_up("amara@example.org").await;
         Self {
@@ -215,7 +215,7 @@ impl Stage {
             script,
             token,
             change,
-            store,
+            url,
             background: Some(background),
         }
     }
@@ -228,7 +228,7 @@ impl Stage {
     /// The same, and starts another in its place.
     pub(crate) async fn restart(&mut self) {
         self.kill();
-        let on = (self.store.clone(), Arc::clone(&self.api.dir));
+        let on = (self.url.clone(), Arc::clone(&self.api.dir));
         let clock = self.api.clock.clone();
         let raised = raise(on, &self.machine, &self.script, clock, self.change).await;
         self.api = raised.0;
@@ -411,14 +411,14 @@ pub(crate) struct Ended {
 }
 
 async fn raise(
-    (store, dir): (Option<Store>, Arc<tempfile::TempDir>),
+    (url, dir): (Option<String>, Arc<tempfile::TempDir>),
     machine: &Arc<Machine>,
     script: &Arc<Script>,
     clock: Clock,
     change: fn(&mut Config),
 ) -> (TestApi, Background) {
-    let store = if let Some(store) = store {
-        store
+    let store = if let Some(url) = url {
+        Store::open(&url).await.unwrap()
     } else {
         let file = dir.path().join("junglegrid.db");
         Store::open_file(&file).await.unwrap()
