@@ -1,7 +1,10 @@
 //! What a template's manifest says: how an app is started, when it is ready, and
 //! what it needs.
 mod check;
+mod manner;
 pub mod settings;
+
+pub use manner::HostPolicy;
 
 use super::spec::{HOST_IMAGE, WorkloadType};
 use serde::{Deserialize, Serialize};
@@ -111,6 +114,9 @@ pub struct Service {
     pub primary: bool,
     #[serde(default)]
     pub websocket: bool,
+    /// Under which name the proxy asks it: `public` or `localhost`.
+    #[serde(default)]
+    pub host_policy: HostPolicy,
     pub readiness: Readiness,
     /// How the proxy signs in to the app.
     #[serde(default)]

@@ -19,12 +19,24 @@ impl Origin {
             .is_ok_and(|value| self.rest(value) == Some(""))
     }
 
+    /// An address below it.
+    fn with(&self, rest: &str) -> Option<HeaderValue> {
+        HeaderValue::try_from(format!("{}://{}{rest}", self.scheme, self.host)).ok()
+    }
+
     /// What follows this origin in an address below it.
     fn rest<'a>(&self, address: &'a str) -> Option<&'a str> {
         let rest = address.strip_prefix(self.scheme)?.strip_prefix("://")?;
         let rest = rest.strip_prefix(self.host.as_str())?;
         (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
     }
+}
+
+/// How browsers call an app, and how it is told that it is called.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    pub(super) own: Origin,
+    pub(super) inside: Origin,
 }
 
 /// Request headers that pass as they are. Names end in `*` for all that begin so.
@@ -159,7 +171,7 @@ fn pass(from: &HeaderMap, lists: &[&[&str]]) -> HeaderMap {
 /// The headers of a request as the app gets them.
 pub(super) fn up(
     from: &HeaderMap,
-    own: &Origin,
+    names: &Names,
     client: IpAddr,
     inject: &[(HeaderName, HeaderValue)],
     websocket: bool,
@@ -173,22 +185,20 @@ pub(super) fn up(
     if to.get_all(header::AUTHORIZATION).iter().any(bears_token) {
         to.remove(header::AUTHORIZATION);
     }
-    if let Some(origin) = from.get(header::ORIGIN).filter(|origin| own.is(origin)) {
-        to.insert(header::ORIGIN, origin.clone());
-    }
-    let within = |referer: &&HeaderValue| {
-        referer
-            .to_str()
-            .is_ok_and(|referer| own.rest(referer).is_some())
-    };
-    if let Some(referer) = from.get(header::REFERER).filter(within) {
-        to.insert(header::REFERER, referer.clone());
+    let Names { own, inside } = names;
+    for name in [header::ORIGIN, header::REFERER] {
+        let said = from.get(&name).and_then(|said| said.to_str().ok());
+        let below = said.and_then(|address| own.rest(address));
+        let below = below.filter(|rest| rest.is_empty() || name != header::ORIGIN);
+        if let Some(told) = below.and_then(|rest| inside.with(rest)) {
+            to.insert(name, told);
+        }
     }
     if let Some(cookies) = cookies(from) {
         to.insert(header::COOKIE, cookies);
     }
     let forwarded = [
-        (header::HOST, own.host.as_str()),
+        (header::HOST, inside.host.as_str()),
         (HeaderName::from_static("x-forwarded-host"), &own.host),
         (HeaderName::from_static("x-forwarded-proto"), own.scheme),
         (
@@ -256,7 +266,7 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<It
 }
 
 /// The headers of an answer as the browser gets them.
-pub(super) fn down(from: &HeaderMap, own: &Origin, port: u16, websocket: bool) -> HeaderMap {
+pub(super) fn down(from: &HeaderMap, names: &Names, port: u16, websocket: bool) -> HeaderMap {
     let lists: &[&[&str]] = if websocket {
         &[DOWN, WEBSOCKET_DOWN]
     } else {
@@ -270,7 +280,7 @@ pub(super) fn down(from: &HeaderMap, own: &Origin, port: u16, websocket: bool) -
     }
     let mut locations = from.get_all(header::LOCATION).iter();
     if let (Some(location), None) = (locations.next(), locations.next())
-        && let Some(location) = location.to_str().ok().and_then(|to| moved(to, own, port))
+        && let Some(location) = location.to_str().ok().and_then(|to| moved(to, names, port))
     {
         to.insert(header::LOCATION, location);
     }
@@ -317,20 +327,22 @@ fn set_cookie(value: &HeaderValue) -> Option<HeaderValue> {
 }
 
 /// Where a redirect leads: what the app calls itself inside becomes its origin.
-fn moved(location: &str, own: &Origin, port: u16) -> Option<HeaderValue> {
+fn moved(location: &str, names: &Names, port: u16) -> Option<HeaderValue> {
+    let Names { own, inside: told } = names;
     let below = |host: &str| {
-        let rest = ["http://", "https://"]
+        let rest = ["http://", "https://", "//"]
             .iter()
             .find_map(|scheme| location.strip_prefix(scheme));
         let rest = rest?.strip_prefix(host)?;
         (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
     };
     let inside = ["127.0.0.1", "localhost", "0.0.0.0", "[::1]"];
-    let named = inside
+    let known = inside
         .iter()
         .find_map(|host| below(&format!("{host}:{port}")));
-    match named.or_else(|| below(&own.host)) {
-        Some(rest) => HeaderValue::try_from(format!("{}://{}{rest}", own.scheme, own.host)).ok(),
+    let known = known.or_else(|| below(&own.host));
+    match known.or_else(|| below(&told.host)) {
+        Some(rest) => own.with(rest),
         None => HeaderValue::from_str(location).ok(),
     }
 }

@@ -7,6 +7,13 @@ fn own() -> Origin {
     }
 }
 
+fn names() -> Names {
+    Names {
+        own: own(),
+        inside: own(),
+    }
+}
+
 fn headers(lines: &[(&str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
@@ -17,7 +24,7 @@ fn headers(lines: &[(&str, &str)]) -> HeaderMap {
 }
 
 fn sent(lines: &[(&str, &str)]) -> HeaderMap {
-    up(&headers(lines), &own(), [192, 0, 2, 1].into(), &[], false)
+    up(&headers(lines), &names(), [192, 0, 2, 1].into(), &[], false)
 }
 
 #[test]
@@ -59,7 +66,7 @@ fn injected_headers_replace_what_the_browser_sent() {
         ("authorization", "Basic mine"),
         ("authorization", "Basic other"),
     ]);
-    let to = up(&from, &own(), [192, 0, 2, 1].into(), &inject, false);
+    let to = up(&from, &names(), [192, 0, 2, 1].into(), &inject, false);
     let all: Vec<_> = to.get_all(header::AUTHORIZATION).iter().collect();
     assert_eq!(all, ["Basic app"]);
 }

@@ -12,14 +12,16 @@ mod upstream;
 mod websocket;
 
 use crate::domain::peer::Peer;
+use crate::domain::template::HostPolicy;
 use crate::orchestrator::State;
+use crate::orchestrator::apps::access::Door;
 use crate::orchestrator::apps::{Answer, Gate, Question};
 use async_trait::async_trait;
 use axum::body::{Body, Bytes};
 use bodies::{Download, Ended, Progress, Upload, Used};
 use doors::{Doors, Way};
 use entry::internal;
-use headers::Origin;
+use headers::{Names, Origin};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -181,6 +183,22 @@ impl Proxy {
         }
     }
 
+    /// How the service is called from outside and inside.
+    fn names(&self, door: &Door) -> Names {
+        let own = self.origin(&door.origin);
+        let inside = match door.host_policy {
+            HostPolicy::Public => own.clone(),
+            HostPolicy::Localhost => Origin {
+                scheme: "http",
+                host: match door.port {
+                    80 => "localhost".into(),
+                    port => format!("localhost:{port}"),
+                },
+            },
+        };
+        Names { own, inside }
+    }
+
     /// Sends a request on and brings its answer back.
     async fn forward(
         &self,
@@ -189,10 +207,10 @@ impl Proxy {
         client: IpAddr,
         visit: Option<Visit>,
     ) -> Result<Response<Body>, Refusal> {
-        let own = self.origin(&way.door.origin);
+        let names = self.names(&way.door);
         let (parts, body) = request.into_parts();
         let head = Head {
-            headers: headers::up(&parts.headers, &own, client, &way.door.inject, false),
+            headers: headers::up(&parts.headers, &names, client, &way.door.inject, false),
             uri: target(&parts.uri),
             method: parts.method.clone(),
         };
@@ -232,8 +250,8 @@ impl Proxy {
         visit: Option<Visit>,
     ) -> Response<Body> {
         let (parts, body) = answer.into_parts();
-        let own = self.origin(&way.door.origin);
-        let mut headers = headers::down(&parts.headers, &own, way.door.port, false);
+        let names = self.names(&way.door);
+        let mut headers = headers::down(&parts.headers, &names, way.door.port, false);
         // Of a body that is there hyper knows the length better.
         if *method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED {
             length(&parts.headers, &mut headers);

@@ -75,8 +75,8 @@ impl Proxy {
         client: IpAddr,
         visit: Visit,
     ) -> Result<Response<Body>, Refusal> {
-        let own = self.origin(&way.door.origin);
-        if !headers::from_own_page(request.headers(), &own) {
+        let names = self.names(&way.door);
+        if !headers::from_own_page(request.headers(), &names.own) {
             return Err(Refusal::Foreign);
         }
         if !proper(&request) {
@@ -88,7 +88,7 @@ impl Proxy {
         let head = Head {
             method: Method::GET,
             uri: super::target(request.uri()),
-            headers: headers::up(request.headers(), &own, client, &way.door.inject, true),
+            headers: headers::up(request.headers(), &names, client, &way.door.inject, true),
         };
         let mut lease = way.upstream.lease().await.map_err(super::refused)?;
         let patience = self.0.limits.first_byte;
@@ -105,7 +105,7 @@ impl Proxy {
         let app = hyper::upgrade::on(&mut answer);
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        *response.headers_mut() = headers::down(answer.headers(), &own, way.door.port, true);
+        *response.headers_mut() = headers::down(answer.headers(), &names, way.door.port, true);
         let link = Link {
             proxy: self.clone(),
             way,

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 mod access;
+mod names;
 mod streams;
 mod upstream;
 

@@ -122,6 +122,17 @@ impl Site {
     }
 
     pub(crate) async fn launch_in(&self, token: &str, server: SocketAddr, phase: Phase) -> App {
+        self.launch_as(token, server, phase, |_| {}).await
+    }
+
+    /// With what `change` makes of the manifest.
+    pub(crate) async fn launch_as(
+        &self,
+        token: &str,
+        server: SocketAddr,
+        phase: Phase,
+        change: impl FnOnce(&mut Manifest),
+    ) -> App {
         let now = self.api.clock.now();
         let letters = |hex: String| hex.bytes().map(|b| char::from(b'a' + b % 16)).collect();
         let label: String = letters(random::token("")[..26].to_owned());
@@ -133,11 +144,12 @@ impl Site {
             sessions::bearer(&mut conn, &hash).await.unwrap().unwrap()
         };
         let (id, job): (AppSessionId, JobId) = (random::id(now), random::id(now));
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             // Of each template only one session may be live.
             slug: format!("double-{label}"),
             ..toml::from_str(MANIFEST).unwrap()
         };
+        change(&mut manifest);
         let settings = Settings {
             max_minutes: 60,
             idle_minutes: 0,
