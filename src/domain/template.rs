@@ -4,7 +4,7 @@ mod check;
 mod manner;
 pub mod settings;
 
-pub use manner::HostPolicy;
+pub use manner::{HostPolicy, Scheme};
 
 use super::spec::{HOST_IMAGE, WorkloadType};
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,9 @@ pub struct Service {
     pub id: String,
     pub label: String,
     pub port: u16,
+    /// What is spoken on the port: `http` or `https`.
+    #[serde(default)]
+    pub scheme: Scheme,
     #[serde(default)]
     pub primary: bool,
     #[serde(default)]

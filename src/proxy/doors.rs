@@ -1,8 +1,9 @@
 //! What is known about apps and passes, so that a request need not ask the
 //! database: for a moment, and not beyond a change that this process has heard of.
-use super::Limits;
 use super::upstream::Upstream;
+use super::{Config, Limits, tls};
 use crate::domain::id::AppSessionId;
+use crate::domain::template::Scheme;
 use crate::orchestrator::apps::access::{self, Door, Pass};
 use crate::orchestrator::{BearerId, Change, Error, State};
 use crate::random;
@@ -26,6 +27,7 @@ pub(super) struct Way {
 #[derive(Debug)]
 pub(super) struct Doors {
     state: State,
+    config: Config,
     limits: Limits,
     known: Mutex<Known>,
 }
@@ -52,7 +54,7 @@ struct Seen<T> {
 }
 
 impl Doors {
-    pub(super) fn new(state: State, limits: Limits) -> Self {
+    pub(super) fn new(state: State, config: Config, limits: Limits) -> Self {
         let known = Known {
             changes: state.hub().subscribe(),
             doors: HashMap::new(),
@@ -63,6 +65,7 @@ impl Doors {
         };
         Self {
             state,
+            config,
             limits,
             known: Mutex::new(known),
         }
@@ -91,14 +94,17 @@ impl Doors {
                 return None;
             };
             let before = known.doors.remove(label).map(|seen| seen.what.upstream);
+            let tls = (door.scheme == Scheme::Https)
+                .then(|| tls::name(&self.config.names(&door).inside.host));
             let same = |upstream: &Arc<Upstream>| {
-                upstream.handle == door.handle && upstream.port == door.port
+                upstream.handle == door.handle && upstream.port == door.port && upstream.tls == tls
             };
             let upstream = before.filter(same).unwrap_or_else(|| {
                 Upstream::new(
                     Arc::clone(self.state.engine()),
                     door.handle.clone(),
                     door.port,
+                    tls.clone(),
                     self.limits.connect,
                     self.limits.connections,
                 )

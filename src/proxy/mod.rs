@@ -8,6 +8,7 @@ mod doors;
 mod entry;
 mod headers;
 mod pages;
+mod tls;
 mod upstream;
 mod websocket;
 
@@ -44,10 +45,37 @@ pub struct Config {
     pub secure: bool,
 }
 
+impl Config {
+    fn origin(&self, label: &str) -> Origin {
+        Origin {
+            scheme: if self.secure { "https" } else { "http" },
+            host: format!("{label}{}", self.suffix),
+        }
+    }
+
+    /// How a service is called from outside and inside.
+    fn names(&self, door: &Door) -> Names {
+        let own = self.origin(&door.origin);
+        let inside = match door.host_policy {
+            HostPolicy::Public => own.clone(),
+            HostPolicy::Localhost => Origin {
+                scheme: door.scheme.name(),
+                host: if door.port == door.scheme.usual_port() {
+                    "localhost".into()
+                } else {
+                    format!("localhost:{}", door.port)
+                },
+            },
+        };
+        Names { own, inside }
+    }
+}
+
 /// How much the proxy puts up with.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Until an app has accepted a connection, and until one is free. 5 seconds.
+    /// Until an app has accepted a connection, TLS with it where it wants that, and
+    /// until one is free. 5 seconds.
     pub connect: Duration,
     /// From the last byte of a request to the first of its answer. 5 minutes:
     /// some apps compute while the browser waits.
@@ -114,7 +142,7 @@ impl Proxy {
     #[must_use]
     pub fn with(state: State, config: Config, limits: Limits) -> Self {
         Self(Arc::new(Shared {
-            doors: Doors::new(state.clone(), limits),
+            doors: Doors::new(state.clone(), config.clone(), limits),
             state,
             config,
             limits,
@@ -140,7 +168,7 @@ impl Proxy {
         let client = client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
         let (parts, body) = request.into_parts();
         // One gate for all, before anything is sent anywhere.
-        if headers::foreign(&parts, &self.origin(label)) {
+        if headers::foreign(&parts, &self.0.config.origin(label)) {
             return Err(Refusal::Foreign);
         }
         let token = self.shown(label, &parts.headers).await?;
@@ -172,33 +200,6 @@ impl Proxy {
         way.ok_or(Refusal::Unknown)
     }
 
-    fn origin(&self, label: &str) -> Origin {
-        Origin {
-            scheme: if self.0.config.secure {
-                "https"
-            } else {
-                "http"
-            },
-            host: format!("{label}{}", self.0.config.suffix),
-        }
-    }
-
-    /// How the service is called from outside and inside.
-    fn names(&self, door: &Door) -> Names {
-        let own = self.origin(&door.origin);
-        let inside = match door.host_policy {
-            HostPolicy::Public => own.clone(),
-            HostPolicy::Localhost => Origin {
-                scheme: "http",
-                host: match door.port {
-                    80 => "localhost".into(),
-                    port => format!("localhost:{port}"),
-                },
-            },
-        };
-        Names { own, inside }
-    }
-
     /// Sends a request on and brings its answer back.
     async fn forward(
         &self,
@@ -207,7 +208,7 @@ impl Proxy {
         client: IpAddr,
         visit: Option<Visit>,
     ) -> Result<Response<Body>, Refusal> {
-        let names = self.names(&way.door);
+        let names = self.0.config.names(&way.door);
         let (parts, body) = request.into_parts();
         let head = Head {
             headers: headers::up(&parts.headers, &names, client, &way.door.inject, false),
@@ -250,7 +251,7 @@ impl Proxy {
         visit: Option<Visit>,
     ) -> Response<Body> {
         let (parts, body) = answer.into_parts();
-        let names = self.names(&way.door);
+        let names = self.0.config.names(&way.door);
         let mut headers = headers::down(&parts.headers, &names, way.door.port, false);
         // Of a body that is there hyper knows the length better.
         if *method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED {
@@ -331,6 +332,7 @@ fn refused(failure: Failure) -> Refusal {
         Failure::Down(_) => Refusal::Down,
         Failure::Slow => Refusal::Slow,
         Failure::Broken(_) => Refusal::Broken,
+        Failure::NoTls(why) => Refusal::NoTls(why),
     }
 }
 
@@ -408,6 +410,7 @@ const fn in_words(refusal: Refusal) -> &'static str {
         Refusal::Slow => "no answer in time",
         Refusal::Busy => "too many connections",
         Refusal::Broken => "its answer is not HTTP",
+        Refusal::NoTls(why) => why,
         _ => "not reachable",
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum Refusal {
     Busy,
     /// What the app answered is not HTTP, or too much of it.
     Broken,
+    /// It was to speak TLS, and does not; what it does instead.
+    NoTls(&'static str),
     /// Nobody listens.
     Down,
     Slow,
@@ -85,7 +87,7 @@ impl Refusal {
                 "The app has too many connections",
                 "Close some of its pages, or try again in a moment.",
             ),
-            Self::Broken => (
+            Self::Broken | Self::NoTls(_) => (
                 StatusCode::BAD_GATEWAY,
                 "The app gave an answer that cannot be passed on",
                 "Try again. If it stays so, its output in the portal may tell why.",

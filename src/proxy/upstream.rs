@@ -1,10 +1,12 @@
 //! Connections to one service of one app, kept for the next request.
+use super::tls;
 use crate::engine::{Engine, Error, Handle};
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -34,6 +36,8 @@ pub(super) enum Failure {
     Slow,
     /// What came is not HTTP.
     Broken(String),
+    /// No TLS came about, and why.
+    NoTls(&'static str),
 }
 
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub(super) struct Upstream {
     engine: Arc<dyn Engine>,
     pub(super) handle: Handle,
     pub(super) port: u16,
+    /// The app speaks TLS, and is called so in it.
+    pub(super) tls: Option<ServerName<'static>>,
     connect: Duration,
     slots: Arc<Semaphore>,
     spare: Mutex<Vec<Spare>>,
@@ -87,6 +93,7 @@ impl Upstream {
         engine: Arc<dyn Engine>,
         handle: Handle,
         port: u16,
+        tls: Option<ServerName<'static>>,
         connect: Duration,
         connections: usize,
     ) -> Arc<Self> {
@@ -94,6 +101,7 @@ impl Upstream {
             engine,
             handle,
             port,
+            tls,
             connect,
             slots: Arc::new(Semaphore::new(connections)),
             spare: Mutex::default(),
@@ -146,6 +154,10 @@ impl Upstream {
                     Failure::Down(why)
                 }
             })?;
+            let stream = match &self.tls {
+                Some(name) => tls::speak(stream, name.clone()).await?,
+                None => stream,
+            };
             http1::Builder::new()
                 .max_headers(HEADERS)
                 .max_header_size(BUFFER)

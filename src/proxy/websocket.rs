@@ -75,7 +75,7 @@ impl Proxy {
         client: IpAddr,
         visit: Visit,
     ) -> Result<Response<Body>, Refusal> {
-        let names = self.names(&way.door);
+        let names = self.0.config.names(&way.door);
         if !headers::from_own_page(request.headers(), &names.own) {
             return Err(Refusal::Foreign);
         }

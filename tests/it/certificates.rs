@@ -1,6 +1,7 @@
 //! Certificates that tests make for themselves, and clients that trust them.
 use rcgen::{CertificateParams, KeyPair};
 use std::path::Path;
+use std::sync::Arc;
 
 /// For this machine under all the names that the program has here.
 const NAMES: [&str; 4] = [
@@ -46,6 +47,23 @@ impl Certificate {
     pub(crate) fn store(&self, dir: &Path) {
         std::fs::write(dir.join("certificate.pem"), &self.chain).unwrap();
         std::fs::write(dir.join("key.pem"), &self.key).unwrap();
+    }
+
+    /// What an app takes connections with that prefers HTTP/2.
+    pub(crate) fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
+        use rustls::pki_types::pem::PemObject as _;
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        let chain = CertificateDer::from_pem_slice(self.chain.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![chain], key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config).into()
     }
 
     /// A client that trusts this certificate and no other.

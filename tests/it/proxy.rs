@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 mod access;
 mod names;
 mod streams;
+mod tls;
 mod upstream;
 
 /// The app that the tests talk to, and what it noticed.

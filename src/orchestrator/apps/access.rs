@@ -8,7 +8,7 @@ use crate::api::OpenApp;
 use crate::api::apps as wire;
 use crate::domain::app::{Phase, ServiceState};
 use crate::domain::id::{AccountId, AppSessionId, SessionId, WorkspaceId};
-use crate::domain::template::{Auth, HostPolicy};
+use crate::domain::template::{Auth, HostPolicy, Scheme};
 use crate::engine::Handle;
 use crate::orchestrator::caller::alive;
 use crate::orchestrator::route::{Call, Cx};
@@ -37,6 +37,7 @@ pub struct Door {
     /// The origin's label.
     pub origin: String,
     pub port: u16,
+    pub scheme: Scheme,
     pub host_policy: HostPolicy,
     /// The app's run in the engine.
     pub handle: Handle,
@@ -101,6 +102,7 @@ pub async fn door(state: &State, origin: &str) -> Result<Option<Door>, Error> {
         session: session.id,
         workspace: session.workspace,
         port: known.port,
+        scheme: known.scheme,
         host_policy: known.host_policy,
         handle: Handle(handle),
         open: service.ready_at.is_some() && enterable(session.phase),
