@@ -81,6 +81,14 @@ pub struct Volume {
     pub name: String,
     pub mount: String,
     pub min_gb: f64,
+    /// Whether its files are there again at the next launch.
+    #[serde(default = "yes")]
+    pub persist: bool,
+}
+
+/// What orchestrators mean that do not say so yet.
+const fn yes() -> bool {
+    true
 }
 
 /// A variable of the app whose value whoever launches it may say.

@@ -60,6 +60,10 @@ pub struct Manifest {
     pub mobile: bool,
 }
 
+const fn yes() -> bool {
+    true
+}
+
 const fn inference() -> WorkloadType {
     WorkloadType::Inference
 }
@@ -235,7 +239,8 @@ impl Variable {
     }
 }
 
-/// A directory that outlives the session, one per workspace and template.
+/// A directory of the app's: one per workspace and template that outlives its sessions,
+/// or one per session that ends with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Volume {
@@ -245,6 +250,10 @@ pub struct Volume {
     pub mount: String,
     #[serde(default)]
     pub min_gb: f64,
+    /// Whether it outlives the session. If not, it is empty at each launch, on disk like
+    /// any other, and deleted when the session has ended: for caches and scratch.
+    #[serde(default = "yes")]
+    pub persist: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

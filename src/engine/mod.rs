@@ -64,6 +64,9 @@ pub struct RunSpec {
     pub network: Network,
     /// Directories of the machine that the run sees and writes, at an absolute path.
     pub mounts: Vec<Mount>,
+    /// Directories of the run's own, at an absolute path: on disk, empty when it starts,
+    /// and gone once it has ended and been cleared.
+    pub scratch: Vec<PathBuf>,
     /// Files that the run finds in its workspace when it starts; copies, its own.
     pub files: Vec<RunFile>,
     /// Runs with the same key are the same user of the machine, so that they can
@@ -292,7 +295,8 @@ pub trait Engine: Send + Sync + fmt::Debug {
     async fn connect(&self, handle: &Handle, port: u16) -> Result<Box<dyn Connection>>;
     /// The files that the run works on, if this process can reach them.
     fn workspace(&self, handle: &Handle) -> Option<PathBuf>;
-    /// Empties the workspace of an ended run: what is to be kept of it has been taken.
+    /// Empties the workspace of an ended run, and removes what was its own: what is to be
+    /// kept of it has been taken.
     async fn clear(&self, _: &Handle) -> Result<()> {
         Ok(())
     }

@@ -369,11 +369,20 @@ pub(crate) fn template(
                 primary: false,
             },
         ],
-        volumes: vec![Volume {
-            name: "workspace".into(),
-            mount: "/workspace".into(),
-            min_gb: 20.0,
-        }],
+        volumes: vec![
+            Volume {
+                name: "workspace".into(),
+                mount: "/workspace".into(),
+                min_gb: 20.0,
+                persist: true,
+            },
+            Volume {
+                name: "cache".into(),
+                mount: "/cache".into(),
+                min_gb: 5.0,
+                persist: false,
+            },
+        ],
         settings: Vec::new(),
         min_vram_gb: if launchable { 0.0 } else { 24.0 },
         recommended_vram_gb: if launchable { 0.0 } else { 48.0 },

@@ -110,6 +110,25 @@ async fn every_phase_is_told_in_words() {
 }
 
 #[tokio::test]
+async fn a_volume_that_does_not_outlive_its_session_is_among_what_is_lost() {
+    let desk = Desk::start().await;
+    let mut manifest = files();
+    let mut cache = manifest.volumes[0].clone();
+    (cache.name, cache.mount, cache.persist) = ("cache".into(), "/cache".into(), false);
+    manifest.volumes.push(cache);
+    let app = desk.launch(manifest).await;
+    let session = app.show().await;
+    assert_eq!(session["kept"], json!(["Files in /workspace are kept."]));
+    assert_eq!(
+        session["lost"],
+        json!([
+            "Files in /cache are deleted when it stops.",
+            "Everything else in the app is lost when it stops."
+        ])
+    );
+}
+
+#[tokio::test]
 async fn an_image_is_shown_in_bytes() {
     let desk = Desk::start().await;
     let mut app = desk.launch(studio()).await;

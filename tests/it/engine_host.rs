@@ -164,6 +164,7 @@ fn command(argv: &[&str]) -> RunSpec {
         grace: DEADLINE,
         network: Network::None,
         mounts: Vec::new(),
+        scratch: Vec::new(),
         files: Vec::new(),
         user_key: None,
         shm_bytes: 64 << 20,

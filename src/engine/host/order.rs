@@ -1,7 +1,7 @@
 //! What a run is asked to be, turned into what its shim is told; whatever could
 //! never work, or must not, is refused here.
 use super::Config;
-use super::record::{Order, RUN_AS, USERS, Volume};
+use super::record::{Order, RUN_AS, SCRATCH, USERS, Volume};
 use crate::engine::{Error, Handle, Mount, Network, Result, RunSpec};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub(super) fn order(config: &Config, handle: &Handle, spec: &RunSpec) -> Result<
         time_limit_ms: millis(spec.time_limit).min(365 * 24 * 3_600_000),
         grace_ms: millis(spec.grace).min(24 * 3_600_000),
         host_network: spec.network == Network::Host,
-        volumes: volumes(config, &spec.mounts)?,
+        volumes: volumes(config, handle, spec)?,
         // Zero would be no limit at all.
         shm_bytes: spec.shm_bytes.max(4096),
         log: spec.log,
@@ -79,18 +79,25 @@ fn hash(text: &str) -> u64 {
     })
 }
 
-fn volumes(config: &Config, mounts: &[Mount]) -> Result<Vec<Volume>> {
-    if mounts.len() > MOST {
+fn volumes(config: &Config, handle: &Handle, spec: &RunSpec) -> Result<Vec<Volume>> {
+    if spec.mounts.len() + spec.scratch.len() > MOST {
         return Err(Error::Refused(format!(
             "a run is shown {MOST} directories at most"
         )));
     }
+    let given = spec.mounts.iter().map(|Mount { host, inside }| {
+        let host = original(config, host)?;
+        Ok((host, inside))
+    });
+    let own = config.runs_dir.join(&handle.0).join(SCRATCH);
+    let own = spec.scratch.iter().enumerate().map(|(number, inside)| {
+        let host = own.join(number.to_string());
+        Ok((host, inside))
+    });
     let mut volumes = Vec::<Volume>::new();
-    for mount in mounts {
-        let (host, inside) = (
-            original(config, &mount.host)?,
-            inside(config, &mount.inside)?,
-        );
+    for directory in given.chain(own) {
+        let (host, seen) = directory?;
+        let inside = inside(config, seen)?;
         if volumes.iter().any(|other| other.inside == inside) {
             return Err(Error::Refused(format!(
                 "two directories cannot both be shown at {}",

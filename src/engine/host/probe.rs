@@ -105,6 +105,7 @@ fn nothing() -> RunSpec {
         grace: Duration::ZERO,
         network: Network::None,
         mounts: Vec::new(),
+        scratch: Vec::new(),
         files: Vec::new(),
         user_key: None,
         shm_bytes: 16 << 20,

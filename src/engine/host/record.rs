@@ -27,7 +27,9 @@ pub(super) const DOOR: &str = "app.sock";
 pub(super) const LOG: &str = "log";
 pub(super) const SHIM_LOG: &str = "shim.log";
 pub(super) const WORKSPACE: &str = "workspace";
-/// Where a run sees it.
+/// Directories that are the run's own, numbered.
+pub(super) const SCRATCH: &str = "scratch";
+/// Where a run sees its workspace.
 pub(super) const WORKSPACE_INSIDE: &str = "/workspace";
 /// Where a run sees this program, which is more than the system may have.
 pub(super) const BINARY: &str = "/run/junglegrid";

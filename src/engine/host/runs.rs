@@ -52,7 +52,22 @@ impl Runs {
                 erase(&probe)?;
             }
         }
+        runs.sweep();
         Ok(runs)
+    }
+
+    /// Removes what was the own of runs that have ended while nobody looked.
+    fn sweep(&self) {
+        for (key, handle) in self.all().unwrap_or_default() {
+            let scratch = self.root.join(&handle.0).join(record::SCRATCH);
+            let ended = || matches!(self.status(&handle), Ok(Status::Ended(_)));
+            if scratch.exists()
+                && ended()
+                && let Err(error) = erase(&scratch)
+            {
+                tracing::warn!(%error, %key, "its directories could not be removed");
+            }
+        }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -211,12 +226,14 @@ impl Runs {
         Ok(())
     }
 
-    /// Removes what an ended run has worked on.
+    /// Removes what an ended run has worked on, and what was its own.
     pub(super) fn clear(&self, handle: &Handle) -> Result<()> {
         let Status::Ended(_) = self.status(handle)? else {
             return Err(Error::Refused("the run has not ended".into()));
         };
-        erase(&self.path(handle)?.join(record::WORKSPACE)).map_err(unavailable)
+        let run = self.path(handle)?;
+        erase(&run.join(record::SCRATCH)).map_err(unavailable)?;
+        erase(&run.join(record::WORKSPACE)).map_err(unavailable)
     }
 
     /// Removes an ended run.

@@ -207,14 +207,15 @@ pub(in crate::orchestrator) async fn equip(
     let manifest = &session.manifest;
     let key = format!("{}/{}", session.workspace, manifest.slug);
     let volumes = state.config().volumes.join(&key);
-    run.mounts = manifest
-        .volumes
-        .iter()
-        .map(|volume| Mount {
-            host: volumes.join(&volume.name),
-            inside: PathBuf::from(&volume.mount),
-        })
-        .collect();
+    for volume in &manifest.volumes {
+        let inside = PathBuf::from(&volume.mount);
+        if volume.persist {
+            let host = volumes.join(&volume.name);
+            run.mounts.push(Mount { host, inside });
+        } else {
+            run.scratch.push(inside);
+        }
+    }
     run.user_key = Some(key);
     run.env.extend(variables);
     run.network = Network::None;

@@ -352,6 +352,7 @@ fn show(
         name: volume.name.clone(),
         mount: volume.mount.clone(),
         min_gb: volume.min_gb,
+        persist: volume.persist,
     });
     let settings = manifest.settings().map(|variable| wire::Setting {
         name: variable.name.clone(),

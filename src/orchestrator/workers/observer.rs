@@ -290,7 +290,8 @@ async fn ended(
     let collected = collect::collect(state, job, handle, &end).await?;
     let keeps = collected.is_some();
     lifecycle::finish(state, job.id, end, collected).await?;
-    if keeps {
+    // What an app has left is in its volumes.
+    if keeps || job.spec.app.is_some() {
         collect::clear(state, job.id, handle).await;
     }
     Ok(())
@@ -468,6 +469,7 @@ fn spec(state: &State, job: &Job) -> RunSpec {
         grace: state.config().grace,
         network: state.config().network,
         mounts: Vec::new(),
+        scratch: Vec::new(),
         files: Vec::new(),
         user_key: None,
         shm_bytes: memory_bytes,

@@ -1,7 +1,7 @@
 //! `/portal/templates/{slug}`: what a template is and needs, and its launch.
 use super::{price, settings, words};
 use crate::api::apps::Session;
-use crate::api::templates::{Choices, Estimate, Template};
+use crate::api::templates::{Choices, Estimate, Template, Volume};
 use crate::client::Client;
 use crate::domain::id::AppSessionId;
 use crate::domain::template::settings::Given;
@@ -310,18 +310,26 @@ fn needs(template: &Template) -> Markup {
 }
 
 fn volumes(template: &Template) -> Markup {
+    let (kept, lost): (Vec<_>, Vec<_>) = template.volumes.iter().partition(|one| one.persist);
+    let files = |volume: &Volume| {
+        html! {
+            p { "Files in " span.mono { (text::visible(&volume.mount)) } @if volume.min_gb > 0.0 { span.mute { ", at least " (words::number(volume.min_gb)) " GB" } } }
+        }
+    };
     html! {
         section.card aria-labelledby="kept-h" {
             header { h2 #kept-h { "When it stops" } }
             dl.dl {
                 dt { "Kept" }
                 dd hx-ignore {
-                    @if template.volumes.is_empty() { "Nothing: this app has no volume." }
-                    @for volume in &template.volumes {
-                        p { "Files in " span.mono { (text::visible(&volume.mount)) } @if volume.min_gb > 0.0 { span.mute { ", at least " (words::number(volume.min_gb)) " GB" } } }
-                    }
+                    @if kept.is_empty() { "Nothing: this app has no volume that stays." }
+                    @for volume in kept { (files(volume)) }
                 }
-                dt { "Lost" } dd { "Everything else, and what runs." }
+                dt { "Lost" }
+                dd hx-ignore {
+                    @for volume in lost { (files(volume)) }
+                    p { "Everything else, and what runs." }
+                }
             }
         }
     }

@@ -48,3 +48,107 @@ async fn an_app_outlives_a_server_that_is_killed() {
     assert_eq!(held, 0);
     assert!(spent > 0 && spent < WELCOME);
 }
+
+/// One with a volume that stays and one that does not, which says what it finds in them.
+const SCRATCH: &str = r#"
+slug = "scratch"
+name = "Scratch"
+mark = "SC"
+summary = "Writes into both of its volumes."
+version = "1.0"
+image = "host"
+command = ["sh", "-c", """
+ls -A /cache >> /workspace/files/found
+echo once >> /workspace/files/launches
+echo x > /cache/left
+exec /run/junglegrid app files --root /workspace/files
+"""]
+start_timeout_seconds = 60
+
+[licence]
+spdx = "MIT"
+source_url = "https://example.org/scratch"
+
+[needs]
+cpus = 1
+memory_gb = 0.25
+
+[phases]
+image = [0, 0]
+start = [0, 2]
+services = [1, 5]
+
+[[services]]
+id = "files"
+label = "Files"
+port = 8000
+primary = true
+readiness = { path = "/healthz", body_contains = "ok", interval_seconds = 1 }
+
+[[volumes]]
+name = "files"
+mount = "/workspace/files"
+
+[[volumes]]
+name = "cache"
+mount = "/cache"
+persist = false
+"#;
+
+#[tokio::test]
+async fn a_volume_of_the_session_is_gone_with_it_and_the_others_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let templates = dir.path().join("data/templates");
+    std::fs::create_dir_all(&templates).unwrap();
+    std::fs::write(templates.join("scratch.toml"), SCRATCH).unwrap();
+    let grid = Grid::start_in(dir, &["--host-slots", "2"]);
+    let person = grid.sign_up("amara@example.org").await;
+    let shown = person.see("/v1/templates/scratch").await;
+    assert_eq!(shown["volumes"][0]["persist"], true);
+    assert_eq!(shown["volumes"][1]["persist"], false);
+    let workspace = person.see("/auth/session").await["workspace"]["id"].clone();
+    let files = grid
+        .data()
+        .join("volumes")
+        .join(workspace.as_str().unwrap())
+        .join("scratch/files");
+    let read = |name: &str| std::fs::read_to_string(files.join(name)).unwrap();
+    for launches in 1..=2 {
+        let path = "/v1/templates/scratch/estimate";
+        let estimate = person.post(path, json!({})).await;
+        let order = json!({
+            "template": "scratch",
+            "acknowledged_estimate": estimate.body["estimate_id"],
+        });
+        let launched = person.post("/v1/app-sessions", order).await;
+        assert_eq!(launched.status, 202, "{}", launched.body);
+        let id = launched.text("/id");
+        let running = phase(&person, &id, "running").await;
+        let run = grid.data().join("runs");
+        let run = run.join(running["job_id"].as_str().unwrap()).join("1");
+        assert!(run.join("scratch/0/left").exists(), "it is on disk");
+        // The server does not see the end of the second.
+        if launches == 2 {
+            grid.kill();
+        } else {
+            person
+                .post(&format!("/v1/app-sessions/{id}/stop"), json!({}))
+                .await;
+        }
+        if launches == 2 {
+            let state = std::fs::read(run.join("state.json")).unwrap();
+            let state: Value = serde_json::from_slice(&state).unwrap();
+            let shim = i32::try_from(state["shim_pid"].as_i64().unwrap()).unwrap();
+            let shim = nix::unistd::Pid::from_raw(shim);
+            nix::sys::signal::kill(shim, nix::sys::signal::Signal::SIGKILL).unwrap();
+            grid.run();
+        }
+        phase(&person, &id, if launches == 2 { "failed" } else { "ended" }).await;
+        eventually("its own volume is gone", async || {
+            (!run.join("scratch").exists()).then_some(())
+        })
+        .await;
+        assert_eq!(read("launches"), "once\n".repeat(launches));
+        assert_eq!(read("found"), "", "nobody finds what another has left");
+    }
+}

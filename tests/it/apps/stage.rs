@@ -64,6 +64,11 @@ value = "{origin:desk}"
 [[volumes]]
 name = "files"
 mount = "/workspace/files"
+
+[[volumes]]
+name = "cache"
+mount = "/workspace/cache"
+persist = false
 "#;
 
 /// One whose image has to be pulled.

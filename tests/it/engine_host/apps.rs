@@ -397,6 +397,61 @@ async fn a_directory_may_be_the_workspace_itself() {
 }
 
 #[tokio::test]
+async fn a_directory_of_the_runs_own_is_empty_and_goes_when_it_has_ended() {
+    let host = Host::new();
+    if host.lacks(&["file system", "user"]).await {
+        return;
+    }
+    let own = |name: &str, key: Option<&str>| {
+        let script = "ls -A /cache; echo x > /cache/x && mkdir -p /cache/deep/er && test -O /cache && stat -f -c %T /cache";
+        let mut spec = shell(script);
+        spec.scratch = vec!["/cache".into(), "/workspace/own".into()];
+        spec.user_key = key.map(Into::into);
+        (name.to_owned(), spec)
+    };
+    let disk = String::from_utf8(
+        std::process::Command::new("stat")
+            .args(["-f", "-c", "%T"])
+            .arg(host.directory.path())
+            .output()
+            .unwrap()
+            .stdout,
+    );
+    let disk = disk.unwrap().trim().to_owned();
+    let mut ended = Vec::new();
+    for name in ["first", "second"] {
+        let (name, spec) = own(name, Some("ws/app"));
+        let handle = host.submit(&name, &spec).await;
+        host.end(&handle).await;
+        let lines = host.lines(&handle, true).await;
+        // On disk, and nothing in it of the run before.
+        assert_eq!(texts(&lines, Stream::Out), [disk.as_str()], "{lines:?}");
+        ended.push(handle);
+    }
+    let at = |handle: &Handle| host.run_directory(handle).join("scratch");
+    assert!(at(&ended[0]).join("0/deep/er").is_dir() && at(&ended[1]).join("0/x").is_file());
+    host.engine.clear(&ended[0]).await.unwrap();
+    assert!(!at(&ended[0]).exists() && at(&ended[1]).exists());
+    // Nobody cleared the other before the server was killed.
+    let (_, mut spec) = own("third", None);
+    spec.argv = vec![
+        "sh".into(),
+        "-c".into(),
+        "echo x > /cache/x; echo on; sleep 60".into(),
+    ];
+    let going_on = host.submit("third", &spec).await;
+    host.says(&going_on, "on").await;
+    let again = super::engine_on(host.directory.path());
+    assert!(!at(&ended[1]).exists(), "what has ended is swept");
+    assert!(host.run_directory(&ended[1]).join("workspace").exists());
+    assert!(at(&going_on).join("0/x").exists(), "what goes on is not");
+    again.stop(&going_on).await.unwrap();
+    host.end(&going_on).await;
+    again.forget(&going_on).await.unwrap();
+    assert!(!host.run_directory(&going_on).exists());
+}
+
+#[tokio::test]
 async fn links_lead_out_of_no_directory() {
     let host = Host::new();
     if host.lacks(&["file system"]).await {
@@ -506,6 +561,15 @@ async fn no_directory_takes_the_system_s_place_or_is_the_system_s() {
     }
     for original in ["", "runs", "runs/other/1/workspace", "volumes/../runs"] {
         refuse(data.join(original), "/models").await;
+    }
+    for inside in ["/etc", "/", "models", "/models/../etc"] {
+        let mut spec = shell("true");
+        spec.scratch.push(inside.into());
+        let refused = host.engine.submit(&key("own"), &spec).await;
+        assert!(
+            matches!(refused, Err(Error::Refused(_))),
+            "{inside}: {refused:?}"
+        );
     }
     let mut twice = mounted("true", &volume, "/models", None);
     twice.mounts.push(Mount {

@@ -106,16 +106,22 @@ pub(super) fn again(job: &Job, now: OffsetDateTime) -> Option<String> {
 
 /// What stays after the session and what does not.
 pub(super) fn kept(manifest: &Manifest) -> (Vec<String>, Vec<String>) {
-    let volumes = manifest.volumes.iter();
-    let kept: Vec<String> = volumes
+    let (stay, go): (Vec<_>, Vec<_>) = manifest.volumes.iter().partition(|volume| volume.persist);
+    let kept: Vec<String> = stay
+        .iter()
         .map(|volume| format!("Files in {} are kept.", volume.mount))
         .collect();
-    let lost = if kept.is_empty() {
+    let mut lost: Vec<String> = go
+        .iter()
+        .map(|volume| format!("Files in {} are deleted when it stops.", volume.mount))
+        .collect();
+    let rest = if kept.is_empty() {
         "Nothing is kept: everything in the app is lost when it stops."
     } else {
         "Everything else in the app is lost when it stops."
     };
-    (kept, vec![lost.into()])
+    lost.push(rest.into());
+    (kept, lost)
 }
 
 /// How it ended, where nobody has noted that.
