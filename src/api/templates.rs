@@ -73,6 +73,9 @@ pub struct Service {
     pub label: String,
     pub port: u16,
     pub primary: bool,
+    /// Where on its address it serves, if not at `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_path: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

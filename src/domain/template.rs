@@ -4,7 +4,7 @@ mod check;
 mod manner;
 pub mod settings;
 
-pub use manner::{HostPolicy, Scheme};
+pub use manner::{BasePath, HostPolicy, Scheme};
 
 use super::spec::{HOST_IMAGE, WorkloadType};
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ pub struct Licence {
     pub source_url: String,
 }
 
-/// A port of the app, which gets an origin of its own.
+/// A part of the app that gets an origin of its own: a port, or a path on one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
@@ -124,6 +124,9 @@ pub struct Service {
     /// Under which name the proxy asks it: `public` or `localhost`.
     #[serde(default)]
     pub host_policy: HostPolicy,
+    /// Where on its address it serves; `/` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_path: Option<BasePath>,
     pub readiness: Readiness,
     /// How the proxy signs in to the app.
     #[serde(default)]

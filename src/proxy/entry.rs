@@ -1,7 +1,7 @@
 //! The way in: a ticket becomes a pass, and a pass is shown with every request.
 use super::pages::Refusal;
 use super::{Config, Proxy, headers};
-use crate::orchestrator::apps::access::{self, LAUNCH_PATH};
+use crate::orchestrator::apps::access::{self, Door, LAUNCH_PATH};
 use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -64,7 +64,7 @@ impl Proxy {
     /// Answers a request to the proxy itself.
     pub(super) async fn enter(
         &self,
-        label: &str,
+        door: &Door,
         request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let (parts, body) = request.into_parts();
@@ -85,7 +85,7 @@ impl Proxy {
             return Err(Refusal::Foreign);
         }
         let ticket = ticket(&parts, body).await?;
-        let redeemed = access::redeem(&self.0.state, label, &ticket).await;
+        let redeemed = access::redeem(&self.0.state, &door.origin, &ticket).await;
         let (token, pass) = redeemed.map_err(internal)?.ok_or(Refusal::BadTicket)?;
         self.0.doors.used(pass.session);
         tracing::info!(session = %pass.session, service = pass.service, account = %pass.account, "opened");
@@ -100,7 +100,8 @@ impl Proxy {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SEE_OTHER;
         let headers = response.headers_mut();
-        headers.insert(header::LOCATION, HeaderValue::from_static("/"));
+        let landing = HeaderValue::try_from(&door.landing).map_err(|_| Refusal::Internal)?;
+        headers.insert(header::LOCATION, landing);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(
             header::REFERRER_POLICY,

@@ -161,7 +161,7 @@ impl Proxy {
     async fn serve(&self, label: &str, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let way = self.way(label).await?;
         if reserved(request.uri().path()) {
-            return self.enter(label, request).await;
+            return self.enter(&way.door, request).await;
         }
         let websocket = websocket::wanted(&request);
         let client = request.extensions().get::<Peer>();

@@ -129,6 +129,8 @@ async fn an_app_gets_its_files_its_secret_its_origin_and_no_network() {
         Path::new("/tmp/volumes").join(&key).join("files")
     );
     assert_eq!(run.mounts[0].inside, Path::new("/workspace/files"));
+    assert_eq!(run.argv.last().unwrap(), "--base=/desk");
+    assert_eq!(run.env["CLOCK_BASE"], "/clock/");
     assert_eq!(run.scratch, [Path::new("/workspace/cache")]);
     let origin = stage.script.origin("/desk");
     assert_eq!(origin.len(), 26);

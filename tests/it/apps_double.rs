@@ -361,12 +361,14 @@ pub(crate) fn template(
                 label: "ControlPilot".into(),
                 port: 7878,
                 primary: true,
+                base_path: None,
             },
             templates::Service {
                 id: "chat".into(),
                 label: "ComfyUI".into(),
                 port: 5555,
                 primary: false,
+                base_path: Some("/comfy".into()),
             },
         ],
         volumes: vec![

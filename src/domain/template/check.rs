@@ -1,4 +1,5 @@
 //! What is wrong with a manifest, before anything is launched from it.
+mod manner;
 mod services;
 
 use super::{Manifest, Volume};

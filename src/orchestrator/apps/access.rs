@@ -37,6 +37,8 @@ pub struct Door {
     /// The origin's label.
     pub origin: String,
     pub port: u16,
+    /// Where people land who open it.
+    pub landing: String,
     pub scheme: Scheme,
     pub host_policy: HostPolicy,
     /// The app's run in the engine.
@@ -102,6 +104,7 @@ pub async fn door(state: &State, origin: &str) -> Result<Option<Door>, Error> {
         session: session.id,
         workspace: session.workspace,
         port: known.port,
+        landing: known.landing().to_owned(),
         scheme: known.scheme,
         host_policy: known.host_policy,
         handle: Handle(handle),

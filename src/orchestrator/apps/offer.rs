@@ -85,14 +85,14 @@ pub(in crate::orchestrator) async fn quote(
 
 /// The job that runs a template for so many minutes.
 fn job(manifest: &Manifest, minutes: u32) -> JobSpec {
-    let needs = &manifest.needs;
+    let (needs, argv) = (&manifest.needs, manifest.argv());
     let some = |gb: f64| (gb > 0.0).then_some(gb);
     JobSpec {
         name: manifest.name.clone(),
         workload_type: manifest.workload_type,
         image: manifest.image.clone(),
-        argv: manifest.command.clone(),
-        command_line: manifest.command.join(" "),
+        command_line: argv.join(" "),
+        argv,
         environment: BTreeMap::new(),
         resources: Resources {
             disk_gb: some(needs.disk_gb),

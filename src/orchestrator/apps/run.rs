@@ -218,6 +218,7 @@ pub(in crate::orchestrator) async fn equip(
     }
     run.user_key = Some(key);
     run.env.extend(variables);
+    run.env.extend(manifest.base_path_variables());
     run.network = Network::None;
     if manifest.needs.shm_gb > 0.0 {
         run.shm_bytes = observer::bytes(manifest.needs.shm_gb);

@@ -347,6 +347,7 @@ fn show(
         label: service.label.clone(),
         port: service.port,
         primary: service.primary,
+        base_path: service.base_path.as_ref().map(|base| base.path.clone()),
     });
     let volumes = manifest.volumes.iter().map(|volume| wire::Volume {
         name: volume.name.clone(),

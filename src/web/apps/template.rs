@@ -278,7 +278,7 @@ fn services(template: &Template) -> Markup {
             header { h2 #services-h { "Services" } }
             ul.stack.gap-s hx-ignore {
                 @for service in &template.services {
-                    li.row { span.strong { (text::visible(&service.label)) } @if service.primary { span.tag { "primary" } } span.push.mute.small { "port " (service.port) } }
+                    li.row { span.strong { (text::visible(&service.label)) } @if service.primary { span.tag { "primary" } } span.push.mute.small { (words::place(service)) } }
                 }
             }
             p.small.mute.half { "Each gets an address of its own that only signed-in members of your workspace can open." }

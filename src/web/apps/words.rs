@@ -1,6 +1,6 @@
 //! Sessions in words: their phases, ends, times and needs.
 use crate::api::apps::Session;
-use crate::api::templates::{Choices, Usual};
+use crate::api::templates::{Choices, Service, Usual};
 use crate::domain::app::{EndCode, Phase};
 use crate::domain::estimate::said;
 use crate::domain::routing::Check;
@@ -50,6 +50,13 @@ pub(super) fn spoken(session: &Session) -> String {
         Phase::Ended | Phase::Failed | Phase::Expired => format!("{}.", ended(session)),
         phase => format!("{}.", heading(phase)),
     }
+}
+
+/// Where a service of a template is.
+pub(super) fn place(service: &Service) -> String {
+    let base = service.base_path.as_deref();
+    let below = base.map_or_else(String::new, |path| format!(" at {}", fit(path, 60)));
+    format!("port {}{below}", service.port)
 }
 
 pub(super) fn name(session: &Session) -> String {

@@ -45,12 +45,14 @@ id = "desk"
 label = "Desk"
 port = 8000
 primary = true
+base_path = { path = "/desk", flag = "--base=" }
 readiness = { path = "/desk", body_contains = "ready" }
 
 [[services]]
 id = "clock"
 label = "Clock"
 port = 8001
+base_path = { path = "/clock/", env = "CLOCK_BASE" }
 readiness = { path = "/clock", timeout_seconds = 60 }
 
 [[env]]

@@ -35,6 +35,31 @@ async fn a_person_opens_an_app_and_uses_it() {
     .await;
 }
 
+#[tokio::test]
+async fn a_person_lands_where_the_service_is() {
+    let site = Site::start().await;
+    let double = Double::new();
+    let (address, _server) = serve(double.router.clone()).await;
+    let token = site.api.sign_up("ada@example.com").await;
+    let app = site
+        .launch_as(&token, address, Phase::Running, |manifest| {
+            let base = json!({ "path": "/media/" });
+            manifest.services[0].base_path = serde_json::from_value(base).unwrap();
+        })
+        .await;
+    let ticket = site.ticket(&app).await;
+    let answer = site.redeem(&app, &ticket).await;
+    assert_eq!(answer.status, 303);
+    assert_eq!(answer.all("location"), ["/media/"]);
+    let cookie = answer.all("set-cookie")[0];
+    assert!(cookie.contains("; Path=/;"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    // It is a place to begin at, and no wall.
+    let (seen, _) = super::seen(&site.get(&app, cookie, "/media/").await);
+    assert_eq!(seen["uri"], "/media/");
+    assert_eq!(site.get(&app, cookie, "/").await.text(), "home");
+}
+
 /// P5, P9.
 #[tokio::test]
 async fn unknown_and_ended_apps_are_static_404s() {

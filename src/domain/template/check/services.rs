@@ -1,5 +1,5 @@
 //! Services, how they are asked and signed in to, and the variables of the app.
-use super::{SLUG, Wrong, complain, is_slug, line, within};
+use super::{SLUG, Wrong, complain, is_slug, line, manner, within};
 use crate::domain::template::{Auth, Manifest, Readiness, Variable, settings};
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ const OURS: [&str; 12] = [
     "forwarded",
 ];
 
-fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     name.len() <= 255
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -38,7 +38,7 @@ pub(super) fn services(manifest: &Manifest, wrong: &mut Wrong) {
             format!("Exactly one must be the primary; {primaries} are."),
         );
     }
-    let (mut ids, mut ports) = (BTreeSet::new(), BTreeSet::new());
+    let mut ids = BTreeSet::new();
     for (at, service) in services.iter().enumerate() {
         let field = |name: &str| format!("services[{at}].{name}");
         if !is_slug(&service.id) {
@@ -53,12 +53,11 @@ pub(super) fn services(manifest: &Manifest, wrong: &mut Wrong) {
         line(wrong, &field("label"), &service.label, 60);
         if service.port == 0 {
             complain(wrong, field("port"), "A port is 1 to 65535.");
-        } else if !ports.insert(service.port) {
-            complain(
-                wrong,
-                field("port"),
-                format!("Another service has port {} already.", service.port),
-            );
+        } else {
+            manner::port(services, at, wrong);
+        }
+        if let Some(base) = &service.base_path {
+            manner::base_path(manifest, at, base, wrong);
         }
         readiness(&service.readiness, &field("readiness"), wrong);
         if let Some(auth) = &service.auth {

@@ -277,6 +277,56 @@ fn each_flaw_is_found_and_named() {
             json!("a\r\nb: {SECRET}"),
             "services[0].auth.value",
         ),
+        (
+            "/services/0/base_path",
+            json!({ "path": "/" }),
+            "services[0].base_path.path",
+        ),
+        (
+            "/services/0/base_path",
+            json!({ "path": "lab" }),
+            "services[0].base_path.path",
+        ),
+        (
+            "/services/0/base_path",
+            json!({ "path": "//evil.example" }),
+            "services[0].base_path.path",
+        ),
+        (
+            "/services/0/base_path",
+            json!({ "path": "/a/../b" }),
+            "services[0].base_path.path",
+        ),
+        (
+            "/services/0/base_path",
+            json!({ "path": "/a b" }),
+            "services[0].base_path.path",
+        ),
+        (
+            "/services/0/base_path",
+            json!({ "path": "/_jg/launch" }),
+            "services[0].base_path.path",
+        ),
+        (
+            "/services/0/base_path",
+            json!({ "path": "/a", "env": "1A" }),
+            "services[0].base_path.env",
+        ),
+        (
+            "/services/0/base_path",
+            json!({ "path": "/a", "env": "SECRET" }),
+            "services[0].base_path.env",
+        ),
+        (
+            "/services/0/base_path",
+            json!({ "path": "/a", "flag": "--root-path" }),
+            "services[0].base_path.flag",
+        ),
+        (
+            "/services/0/base_path",
+            json!({ "path": "/a", "flag": "root-path", "env": "A" }),
+            "services[0].base_path.flag",
+        ),
         ("/env/0/name", json!("1A"), "env[0].name"),
         ("/env/0/value", json!("given"), "env[0].value"),
         ("/env/1/value", json!("{origin:nobody}"), "env[1].value"),
@@ -328,6 +378,87 @@ fn an_app_of_the_machine_itself_has_a_command_and_nothing_to_pull() {
     for (path, value, field) in table {
         assert_eq!(fields(with(host(), &[(path, value)])), [field]);
     }
+}
+
+#[test]
+fn a_port_is_shared_by_services_with_base_paths_of_their_own() {
+    let shared = |first: Value, second: Value| {
+        let mut changes = vec![("/services/1/port", json!(8080))];
+        changes.extend([
+            ("/services/0/base_path", first),
+            ("/services/1/base_path", second),
+        ]);
+        with(good(), &changes)
+    };
+    let at = |path: &str| json!({ "path": path });
+    for (first, second) in [
+        (Value::Null, at("/side")),
+        (at("/side/"), Value::Null),
+        (at("/a"), at("/a/b")),
+    ] {
+        assert_eq!(fields(shared(first, second)), [""; 0]);
+    }
+    for (first, second) in [(Value::Null, Value::Null), (at("/a"), at("/a/"))] {
+        assert_eq!(fields(shared(first, second)), ["services[1].port"]);
+    }
+    let mixed = shared(at("/a"), at("/b"));
+    let mixed = with(mixed, &[("/services/1/scheme", json!("https"))]);
+    assert_eq!(fields(mixed), ["services[1].scheme"]);
+    let told = shared(
+        json!({ "path": "/a", "env": "BASE" }),
+        json!({ "path": "/b", "env": "BASE" }),
+    );
+    assert_eq!(fields(told), ["services[1].base_path.env"]);
+}
+
+#[test]
+fn services_are_told_where_they_are() {
+    let told = with(
+        host(),
+        &[
+            (
+                "/services/0/base_path",
+                json!({ "path": "/a", "flag": "--root-path" }),
+            ),
+            (
+                "/services/1/base_path",
+                json!({ "path": "/b/", "flag": "--Base.url=" }),
+            ),
+        ],
+    );
+    assert_eq!(fields(told.clone()), [""; 0]);
+    let told: Manifest = serde_json::from_value(told).unwrap();
+    let argv = ["/run/junglegrid", "--root-path", "/a", "--Base.url=/b/"];
+    assert_eq!(told.argv(), argv);
+    assert_eq!(told.service("side").unwrap().landing(), "/b/");
+    let flag = json!({ "path": "/a", "flag": "--root-path" });
+    let lost = with(
+        host(),
+        &[
+            ("/command", json!(["/bin/sh", "-c", "exec app"])),
+            ("/services/0/base_path", flag),
+        ],
+    );
+    assert_eq!(fields(lost), ["services[0].base_path.flag"]);
+    let env = json!({ "path": "/a", "env": "BASE" });
+    let told = with(host(), &[("/services/0/base_path", env)]);
+    let told: Manifest = serde_json::from_value(told).unwrap();
+    let variables: Vec<_> = told.base_path_variables().collect();
+    assert_eq!(variables, [("BASE".to_owned(), "/a".to_owned())]);
+    assert_eq!(told.argv(), ["/run/junglegrid"]);
+}
+
+/// Sessions of before have them like this in their rows.
+#[test]
+fn manifests_of_before_mean_what_they_meant() {
+    let old: Manifest = serde_json::from_value(good()).unwrap();
+    let service = old.primary();
+    assert_eq!(service.scheme, Scheme::Http);
+    assert_eq!(service.host_policy, HostPolicy::Public);
+    assert_eq!((&service.base_path, service.landing()), (&None, "/"));
+    assert!(old.volumes[0].persist);
+    let again = serde_json::to_value(&old).unwrap();
+    assert_eq!(serde_json::from_value::<Manifest>(again).unwrap(), old);
 }
 
 #[test]

@@ -183,6 +183,41 @@ fn flaws_name_the_file_the_field_and_the_line() {
 }
 
 #[test]
+fn what_services_and_volumes_cannot_be_is_named() {
+    for (what, text, field, message) in [
+        (
+            "another scheme",
+            OWN.replace("port = 8080", "port = 8080\nscheme = \"ftp\""),
+            "services[0].scheme",
+            "`http` or `https`",
+        ),
+        (
+            "another host",
+            OWN.replace("port = 8080", "port = 8080\nhost_policy = \"127.0.0.1\""),
+            "services[0].host_policy",
+            "`public` or `localhost`",
+        ),
+        (
+            "a base path without one",
+            OWN.replace("port = 8080", "port = 8080\nbase_path = { env = \"A\" }"),
+            "services[0].base_path.path",
+            "line 24",
+        ),
+        (
+            "a volume that is half kept",
+            format!("{OWN}\n[[volumes]]\nname = \"v\"\nmount = \"/v\"\npersist = \"no\""),
+            "volumes[0].persist",
+            "line 30",
+        ),
+    ] {
+        let flaws = said("own-app.toml", &text);
+        assert_eq!(flaws.len(), 1, "{what}: {flaws:#?}");
+        assert_eq!(flaws[0].field, field, "{what}: {}", flaws[0]);
+        assert!(flaws[0].message.contains(message), "{what}: {}", flaws[0]);
+    }
+}
+
+#[test]
 fn everything_that_is_wrong_is_said_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
