@@ -73,6 +73,12 @@ pub struct Service {
     pub label: String,
     pub port: u16,
     pub primary: bool,
+    /// Whether its pages open `WebSockets`; they are refused otherwise.
+    #[serde(default)]
+    pub websocket: bool,
+    /// Whether it answers with streams of events.
+    #[serde(default)]
+    pub sse: bool,
     /// Where on its address it serves, if not at `/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_path: Option<String>,

@@ -119,8 +119,13 @@ pub struct Service {
     pub scheme: Scheme,
     #[serde(default)]
     pub primary: bool,
+    /// Whether its pages open `WebSockets`. One that does not say so gets none.
     #[serde(default)]
     pub websocket: bool,
+    /// Whether it answers with streams of events. Such an answer may begin late: it is
+    /// waited for as long as a WebSocket may be silent, an hour, and not five minutes.
+    #[serde(default)]
+    pub sse: bool,
     /// Under which name the proxy asks it: `public` or `localhost`.
     #[serde(default)]
     pub host_policy: HostPolicy,

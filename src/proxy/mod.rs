@@ -80,7 +80,8 @@ pub struct Limits {
     /// From the last byte of a request to the first of its answer. 5 minutes:
     /// some apps compute while the browser waits.
     pub first_byte: Duration,
-    /// Until a WebSocket on which nothing is said is closed. An hour.
+    /// Until a WebSocket on which nothing is said is closed, and until a service that
+    /// streams events must have begun to answer. An hour.
     pub idle: Duration,
     /// Connections to one service at once, `WebSocket`s among them. 128.
     pub connections: usize,
@@ -223,7 +224,13 @@ impl Proxy {
             Some(visit) => self.ended(visit.clone(), false),
             None => Box::pin(std::future::pending()),
         };
-        let patience = self.0.limits.first_byte;
+        let limits = &self.0.limits;
+        // What streams events may have none to tell for as long.
+        let patience = if way.door.sse {
+            limits.first_byte.max(limits.idle)
+        } else {
+            limits.first_byte
+        };
         let (answer, lease) = loop {
             tokio::select! {
                 biased;

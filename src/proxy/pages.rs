@@ -22,6 +22,8 @@ pub(super) enum Refusal {
     /// Another site made the browser ask.
     Foreign,
     BadUpgrade,
+    /// The service does not say that it uses `WebSockets`.
+    NoWebSockets,
     NotReady,
     Busy,
     /// What the app answered is not HTTP, or too much of it.
@@ -76,6 +78,11 @@ impl Refusal {
                 StatusCode::BAD_REQUEST,
                 "That is not a WebSocket",
                 "The only other protocol spoken here is WebSocket, version 13.",
+            ),
+            Self::NoWebSockets => (
+                StatusCode::FORBIDDEN,
+                "This app does not say that it uses WebSockets",
+                "If it does, its template has to say websocket = true.",
             ),
             Self::NotReady => (
                 StatusCode::SERVICE_UNAVAILABLE,

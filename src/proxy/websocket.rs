@@ -79,6 +79,9 @@ impl Proxy {
         if !headers::from_own_page(request.headers(), &names.own) {
             return Err(Refusal::Foreign);
         }
+        if !way.door.websocket {
+            return Err(Refusal::NoWebSockets);
+        }
         if !proper(&request) {
             return Err(Refusal::BadUpgrade);
         }

@@ -361,6 +361,8 @@ pub(crate) fn template(
                 label: "ControlPilot".into(),
                 port: 7878,
                 primary: true,
+                websocket: true,
+                sse: false,
                 base_path: None,
             },
             templates::Service {
@@ -368,6 +370,8 @@ pub(crate) fn template(
                 label: "ComfyUI".into(),
                 port: 5555,
                 primary: false,
+                websocket: true,
+                sse: true,
                 base_path: Some("/comfy".into()),
             },
         ],

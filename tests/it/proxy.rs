@@ -101,6 +101,14 @@ impl Double {
             let bytes = bytes_again.clone();
             async move { ([("content-type", "text/event-stream")], bytes(path).await) }
         };
+        let opened = Arc::clone(&gate);
+        let late = move || {
+            let opened = Arc::clone(&opened);
+            async move {
+                let _ = opened.acquire().await.unwrap();
+                ([("content-type", "text/event-stream")], "data: 1\n\n")
+            }
+        };
         let (taken, open) = (Arc::clone(&moved), Arc::clone(&gate));
         let upload = move |request: Request<Body>| {
             let (taken, open) = (Arc::clone(&taken), Arc::clone(&open));
@@ -136,6 +144,7 @@ impl Double {
             .route("/events", get(events))
             .route("/socket", any(echo_socket))
             .route("/never", get(std::future::pending::<&'static str>))
+            .route("/late", get(late))
             .route("/empty", get(async || http::StatusCode::NO_CONTENT))
             .route("/large", get(async || vec![b'y'; 100_000]))
             .fallback(mirror);

@@ -41,6 +41,8 @@ pub struct Door {
     pub landing: String,
     pub scheme: Scheme,
     pub host_policy: HostPolicy,
+    pub websocket: bool,
+    pub sse: bool,
     /// The app's run in the engine.
     pub handle: Handle,
     /// Whether people may enter: the service has been ready and the session is running.
@@ -107,6 +109,8 @@ pub async fn door(state: &State, origin: &str) -> Result<Option<Door>, Error> {
         landing: known.landing().to_owned(),
         scheme: known.scheme,
         host_policy: known.host_policy,
+        websocket: known.websocket,
+        sse: known.sse,
         handle: Handle(handle),
         open: service.ready_at.is_some() && enterable(session.phase),
         inject: inject.into_iter().collect(),

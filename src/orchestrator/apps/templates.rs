@@ -347,6 +347,8 @@ fn show(
         label: service.label.clone(),
         port: service.port,
         primary: service.primary,
+        websocket: service.websocket,
+        sse: service.sse,
         base_path: service.base_path.as_ref().map(|base| base.path.clone()),
     });
     let volumes = manifest.volumes.iter().map(|volume| wire::Volume {

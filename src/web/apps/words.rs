@@ -52,11 +52,18 @@ pub(super) fn spoken(session: &Session) -> String {
     }
 }
 
-/// Where a service of a template is.
+/// Where a service of a template is, and what it needs on the way.
 pub(super) fn place(service: &Service) -> String {
     let base = service.base_path.as_deref();
     let below = base.map_or_else(String::new, |path| format!(" at {}", fit(path, 60)));
-    format!("port {}{below}", service.port)
+    let mut place = format!("port {}{below}", service.port);
+    for (needed, what) in [(service.websocket, "WebSockets"), (service.sse, "events")] {
+        if needed {
+            place.push_str(", ");
+            place.push_str(what);
+        }
+    }
+    place
 }
 
 pub(super) fn name(session: &Session) -> String {

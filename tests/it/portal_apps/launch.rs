@@ -86,6 +86,27 @@ async fn a_launch_is_priced_acknowledged_and_then_made_without_scripts() {
 }
 
 #[tokio::test]
+async fn a_template_says_where_its_services_are_and_what_stays() {
+    let page = Browser::new().visit("/portal/templates/files").await;
+    let services = page.texts("section[aria-labelledby=services-h] li");
+    assert_eq!(
+        services,
+        [
+            "ControlPilotprimaryport 7878, WebSockets",
+            "ComfyUIport 5555 at /comfy, WebSockets, events"
+        ]
+    );
+    let volumes = page.texts("section[aria-labelledby=kept-h] dd");
+    assert_eq!(
+        volumes,
+        [
+            "Files in /workspace, at least 20 GB",
+            "Files in /cache, at least 5 GBEverything else, and what runs."
+        ]
+    );
+}
+
+#[tokio::test]
 async fn with_scripts_the_launch_form_is_replaced_in_place() {
     let browser = Browser::new();
     let at = "/portal/templates/files";

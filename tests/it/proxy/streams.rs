@@ -457,3 +457,78 @@ async fn an_app_is_used_as_long_as_a_download_or_an_upload_goes_on() {
     assert_eq!(read, LARGE);
     assert_eq!(last_used().await, before);
 }
+
+#[tokio::test]
+async fn events_may_begin_late_where_the_service_says_that_it_streams_them() {
+    let site = Site::with(Limits {
+        first_byte: Duration::from_millis(300),
+        ..Limits::default()
+    })
+    .await;
+    let double = Double::new();
+    let (address, _server) = serve(double.router.clone()).await;
+    let token = site.api.sign_up("ada@example.com").await;
+    let streams = site
+        .launch_as(&token, address, Phase::Running, |manifest| {
+            manifest.services[0].sse = true;
+        })
+        .await;
+    let plain = site.launch(&token, address).await;
+    let (first, second) = (site.enter(&streams).await, site.enter(&plain).await);
+    let waiting = site.get(&streams, &first, "/late");
+    let meanwhile = async {
+        until("it waits", async || {
+            site.engine.connections.load(Ordering::Relaxed) == 1
+        })
+        .await;
+        // As long again, and the other is waited for still.
+        let refused = site.get(&plain, &second, "/late").await;
+        double.gate.add_permits(100);
+        refused
+    };
+    let (events, refused) = tokio::join!(waiting, meanwhile);
+    assert_eq!(refused.status, 504);
+    let said = (events.status.as_u16(), events.text());
+    assert_eq!(said, (200, "data: 1\n\n".into()));
+}
+
+#[tokio::test]
+async fn events_are_not_waited_for_for_ever() {
+    let site = Site::with(Limits {
+        first_byte: Duration::from_millis(100),
+        idle: Duration::from_millis(300),
+        ..Limits::default()
+    })
+    .await;
+    let (address, _server) = serve(Double::new().router).await;
+    let token = site.api.sign_up("ada@example.com").await;
+    let app = site
+        .launch_as(&token, address, Phase::Running, |manifest| {
+            manifest.services[0].sse = true;
+        })
+        .await;
+    let cookie = site.enter(&app).await;
+    assert_eq!(site.get(&app, &cookie, "/never").await.status, 504);
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_say_that_it_uses_websockets_gets_none() {
+    let site = Site::start().await;
+    let (address, _server) = serve(Double::new().router).await;
+    let token = site.api.sign_up("ada@example.com").await;
+    let app = site
+        .launch_as(&token, address, Phase::Running, |manifest| {
+            manifest.services[0].websocket = false;
+        })
+        .await;
+    let (cookie, own) = (site.enter(&app).await, site.origin(&app));
+    let (head, mut stream) = site
+        .websocket(&site.host(&app), &own, &cookie, "/socket")
+        .await;
+    assert!(head.starts_with("http/1.1 403 "), "{head}");
+    let mut said = [0; 64];
+    let read = timeout(PATIENCE, stream.read(&mut said)).await;
+    let said = String::from_utf8_lossy(&said[..read.unwrap().unwrap()]).into_owned();
+    assert!(said.starts_with("This app does not say that"), "{said}");
+    assert!(site.engine.asked.lock().unwrap().is_empty(), "it was asked");
+}
