@@ -274,6 +274,8 @@ async fn a_service_that_stops_answering_is_said_to_and_so_is_its_return() {
     let stage = Stage::start().await;
     let id = stage.launch("desk", json!({})).await;
     stage.bring_up(&id).await;
+    // An answer that came late is no two seconds old yet.
+    stage.pass(2);
     let seen = |session: &Value| session["services"][1]["state"] == "ready";
     stage.until(&id, "the second service", seen).await;
     stage.script.says("/desk", Err("connection refused"));
