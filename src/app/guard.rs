@@ -18,7 +18,7 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Method, Version};
+use http::{Method, Uri, Version};
 use http_body::Body as _;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -259,7 +259,14 @@ impl Rules {
         method(&parts)?;
         target(&parts)?;
         names(&parts.headers)?;
+        in_headers(&mut parts)?;
         let site = self.host(&parts)?;
+        // The host has been read; what is behind knows paths.
+        if parts.uri.authority().is_some()
+            && let Some(path) = parts.uri.path_and_query().cloned()
+        {
+            parts.uri = Uri::from(path);
+        }
         framing(&parts)?;
         if site == Site::Portal {
             no_coding(&parts.headers)?;
@@ -407,6 +414,30 @@ fn names(headers: &HeaderMap) -> Result<(), Refusal> {
             "Header names consist of letters, digits and hyphens.",
         ))
     }
+}
+
+/// What HTTP/2 has other ways to say, as HTTP/1.1 says it: nobody behind has to
+/// know both.
+fn in_headers(parts: &mut Parts) -> Result<(), Refusal> {
+    if parts.version != Version::HTTP_2 {
+        return Ok(());
+    }
+    let Some(authority) = parts.uri.authority() else {
+        return Err(Refusal::invalid("There must be an :authority."));
+    };
+    if !parts.headers.contains_key(header::HOST) {
+        let host = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| Refusal::invalid("The :authority is not a host."))?;
+        parts.headers.insert(header::HOST, host);
+    }
+    let cookies = parts.headers.get_all(header::COOKIE).iter();
+    let crumbs: Vec<&[u8]> = cookies.map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(cookies) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        parts.headers.insert(header::COOKIE, cookies);
+    }
+    Ok(())
 }
 
 fn framing(parts: &Parts) -> Result<(), Refusal> {

@@ -1,14 +1,16 @@
 //! The loop that accepts connections and serves HTTP/1 on them, inside TLS if
-//! the listener has a certificate.
+//! the listener has a certificate; there also HTTP/2, for who prefers it.
 //!
 //! It exists because `axum::serve` waits for ever: on a silent connection, on
 //! half a header, on a client that does not read. Here everything ends.
 mod greet;
+mod http2;
 
 use super::tls::Tls;
 use crate::domain::peer::{Net, Peer};
 use axum::Router;
 use axum::body::Body;
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -59,6 +61,16 @@ pub struct Limits {
     pub per_address: usize,
     /// Addresses that may open more than that: loopback; add trusted proxies.
     pub exempt: Vec<Net>,
+    /// Open requests on one HTTP/2 connection. 100; more wait with the client.
+    pub streams: u32,
+    /// Open requests over HTTP/2 in all. 8,192; one more is answered with 503.
+    pub requests: usize,
+    /// Those from one address, or one IPv6 /64. 256; one more is answered with 429.
+    pub requests_per_address: usize,
+    /// An HTTP/2 client that has asked for nothing in `silent`, and has an answer
+    /// open, is asked whether it is still there; this is how long it may take to say
+    /// so, behind all that is on its way to it. 1 minute.
+    pub pong: Duration,
 }
 
 impl Default for Limits {
@@ -75,6 +87,10 @@ impl Default for Limits {
             connections: 8192,
             per_address: 64,
             exempt: Net::LOOPBACK.to_vec(),
+            streams: 100,
+            requests: 8192,
+            requests_per_address: 256,
+            pong: Duration::from_mins(1),
         }
     }
 }
@@ -126,7 +142,8 @@ pub async fn serve(
     let address = listener.local_addr()?;
     tracing::debug!(%address, "accepting connections");
     let limits = Arc::new(limits);
-    let slots = Arc::new(Slots::new(&limits));
+    let slots = Slots::new(limits.connections, limits.per_address, &limits.exempt);
+    let requests = Slots::new(limits.requests, limits.requests_per_address, &limits.exempt);
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let connections = TaskTracker::new();
     let drop_all = CancellationToken::new();
@@ -145,6 +162,8 @@ pub async fn serve(
                     router: router.clone(),
                     limits: Arc::clone(&limits),
                     until,
+                    requests: Arc::clone(&requests),
+                    tasks: connections.clone(),
                 };
                 connections.spawn(connection(stream, talk, tls.clone()));
             }
@@ -236,6 +255,10 @@ struct Talk {
     router: Router,
     limits: Arc<Limits>,
     until: Until,
+    /// Of HTTP/2.
+    requests: Arc<Slots>,
+    /// That a request of HTTP/2 is answered in.
+    tasks: TaskTracker,
 }
 
 async fn connection(stream: TcpStream, talk: Talk, tls: Option<Arc<Tls>>) {
@@ -247,6 +270,7 @@ async fn connection(stream: TcpStream, talk: Talk, tls: Option<Arc<Tls>>) {
         () = talk.until.shutdown.cancelled() => return,
     };
     match greeted {
+        Ok(stream) if greet::wants_http2(&stream) => http2::speak(stream, talk).await,
         Ok(stream) => speak(stream, talk).await,
         Err(error) => tracing::debug!(peer = %talk.peer.0, %error, "no TLS with this client"),
     }
@@ -263,6 +287,7 @@ async fn speak(stream: impl Socket, talk: Talk) {
         router,
         limits,
         until,
+        ..
     } = talk;
     let head = Arc::new(Head::new(&limits));
     let io = Wire {
@@ -302,10 +327,7 @@ async fn speak(stream: impl Socket, talk: Talk) {
 
 /// Tells a client that it may not connect, and closes.
 async fn refuse(mut stream: TcpStream, full: Full, _permit: OwnedSemaphorePermit) {
-    let status = match full {
-        Full::Server => "503 Service Unavailable",
-        Full::Address => "429 Too Many Requests",
-    };
+    let status = full.status();
     let answer = format!(
         "HTTP/1.1 {status}\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n"
     );
@@ -319,7 +341,7 @@ async fn refuse(mut stream: TcpStream, full: Full, _permit: OwnedSemaphorePermit
     .await;
 }
 
-/// Counts the open connections.
+/// Counts the open connections, or requests.
 struct Slots {
     all: Arc<Semaphore>,
     per_address: usize,
@@ -333,7 +355,7 @@ enum Full {
     Address,
 }
 
-/// One open connection; dropping it counts it out.
+/// One of them; dropping it counts it out.
 struct Slot {
     slots: Arc<Slots>,
     /// `None` for one that is not counted by address.
@@ -341,14 +363,23 @@ struct Slot {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Slots {
-    fn new(limits: &Limits) -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(limits.connections)),
-            per_address: limits.per_address,
-            exempt: limits.exempt.clone(),
-            open: Mutex::default(),
+impl Full {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Server => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Address => StatusCode::TOO_MANY_REQUESTS,
         }
+    }
+}
+
+impl Slots {
+    fn new(all: usize, per_address: usize, exempt: &[Net]) -> Arc<Self> {
+        Arc::new(Self {
+            all: Arc::new(Semaphore::new(all)),
+            per_address,
+            exempt: exempt.to_vec(),
+            open: Mutex::default(),
+        })
     }
 
     fn take(self: &Arc<Self>, peer: Peer) -> Result<Slot, Full> {

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio_rustls::TlsAcceptor;
 
+/// What HTTP/2 is called in a handshake.
+pub(super) const HTTP2: &[u8] = b"h2";
+
 /// Where certificate and key lie, both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
@@ -123,7 +126,7 @@ fn config(files: &Files) -> Result<Arc<ServerConfig>, Error> {
         })?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

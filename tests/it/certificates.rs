@@ -1,4 +1,5 @@
 //! Certificates that tests make for themselves, and clients that trust them.
+use junglegrid::app::tls::{Files, Tls};
 use rcgen::{CertificateParams, KeyPair};
 use std::path::Path;
 use std::sync::Arc;
@@ -64,6 +65,18 @@ impl Certificate {
             .unwrap();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config).into()
+    }
+
+    /// What a listener needs to show it.
+    pub(crate) fn tls(&self) -> Arc<Tls> {
+        let dir = tempfile::tempdir().unwrap();
+        self.store(dir.path());
+        let file = |name| dir.path().join(name);
+        let files = Files {
+            certificate: file("certificate.pem"),
+            key: file("key.pem"),
+        };
+        Arc::new(Tls::load(files).unwrap())
     }
 
     /// A client that trusts this certificate and no other.

@@ -23,6 +23,7 @@ mod fake;
 mod files;
 mod grid;
 mod harness;
+mod http2;
 mod job_lists;
 mod jobs;
 mod keys;

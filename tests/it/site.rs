@@ -1,6 +1,7 @@
 //! Portal and apps on a real listener, with apps that are servers of this process:
 //! sessions are put into the database, and the engine connects to whatever the test
 //! says.
+use crate::certificates::Certificate;
 use crate::harness::TestApi;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -10,8 +11,9 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use junglegrid::app::apart;
 use junglegrid::app::guard::{self, Hosts, Rules};
-use junglegrid::app::{apart, server};
+use junglegrid::app::server::{self, Door};
 use junglegrid::client::Client;
 use junglegrid::domain::app::{Added, Phase, ServiceState, Settings};
 use junglegrid::domain::estimate::{Quote, Range};
@@ -50,6 +52,7 @@ pub(crate) struct Site {
     pub(crate) proxy: Proxy,
     pub(crate) engine: Arc<Local>,
     pub(crate) shutdown: CancellationToken,
+    scheme: &'static str,
     _running: AbortOnDropHandle<()>,
 }
 
@@ -69,6 +72,16 @@ impl Site {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::behind(None, limits).await
+    }
+
+    /// Inside TLS.
+    pub(crate) async fn over_tls(certificate: &Certificate) -> Self {
+        Self::behind(Some(certificate), Limits::default()).await
+    }
+
+    async fn behind(certificate: Option<&Certificate>, limits: Limits) -> Self {
+        let scheme = certificate.map_or("http", |_| "https");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -77,16 +90,16 @@ impl Site {
         let engine = Arc::new(Local::default());
         let suffix = format!(".apps.localhost:{}", address.port());
         let api = TestApi::over(store, dir, Arc::clone(&engine) as _, |config| {
-            config.public_url = format!("http://{address}");
-            config.app_url = format!("http://*{suffix}");
+            config.public_url = format!("{scheme}://{address}");
+            config.app_url = format!("{scheme}://*{suffix}");
         });
         let config = Config {
-            portal: format!("http://{address}"),
+            portal: format!("{scheme}://{address}"),
             suffix,
-            secure: false,
+            secure: certificate.is_some(),
         };
         let proxy = Proxy::with(api.state.clone(), config, limits);
-        let public: url::Url = format!("http://{address}").parse().unwrap();
+        let public: url::Url = format!("{scheme}://{address}").parse().unwrap();
         let pages = web::Config {
             public_url: public.clone(),
             secure_cookies: true,
@@ -97,8 +110,9 @@ impl Site {
         let rules = Rules::new(Hosts::new(address, &public, "apps.localhost"));
         let router = guard::wrap(router, rules);
         let shutdown = api.state.shutdown().clone();
+        let tls = certificate.map(Certificate::tls);
         let serving = server::serve(
-            listener,
+            Door { listener, tls },
             router,
             server::Limits::default(),
             shutdown.clone(),
@@ -112,6 +126,7 @@ impl Site {
             proxy,
             engine,
             shutdown,
+            scheme,
             _running: running,
         }
     }
@@ -225,11 +240,11 @@ impl Site {
     }
 
     pub(crate) fn origin(&self, app: &App) -> String {
-        format!("http://{}", self.host(app))
+        format!("{}://{}", self.scheme, self.host(app))
     }
 
     pub(crate) fn portal(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// A ticket, as the portal's button gets one.

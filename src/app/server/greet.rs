@@ -1,6 +1,6 @@
 //! The beginning of a connection that is to be inside TLS.
 use super::{LINGER, Limits};
-use crate::app::tls::Tls;
+use crate::app::tls::{HTTP2, Tls};
 use std::io;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -35,6 +35,11 @@ pub(super) async fn greet(
     tokio::time::timeout(limits.handshake, shake)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Which protocol the client has chosen from ours.
+pub(super) fn wants_http2(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(HTTP2)
 }
 
 /// Nothing that such a client sent is believed, not even its Host.
