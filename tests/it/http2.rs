@@ -240,14 +240,17 @@ fn tricks(dropped: mpsc::UnboundedSender<()>) -> Router {
 }
 
 fn impatient(site: &Site, parts: &http::request::Parts) -> BodyLimits {
+    let usual = BodyLimits::of(site, parts);
+    if parts.uri.path() == "/hash" {
+        return BodyLimits {
+            bytes: u64::MAX,
+            ..usual
+        };
+    }
     BodyLimits {
-        bytes: if parts.uri.path() == "/hash" {
-            u64::MAX
-        } else {
-            10_000
-        },
+        bytes: 10_000,
         patience: Duration::from_millis(300),
-        ..BodyLimits::of(site, parts)
+        ..usual
     }
 }
 

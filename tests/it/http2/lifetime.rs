@@ -125,7 +125,7 @@ async fn shutting_down_says_good_bye_and_waits_for_requests_but_not_for_ever() {
     let (mut more, body) = tokio::io::duplex(16);
     let body = Body::from_stream(tokio_util::io::ReaderStream::new(body));
     more.write_all(b"x").await.unwrap();
-    let asked = busy.request("/echo").method("POST").body(body).unwrap();
+    let asked = busy.request("/hash").method("POST").body(body).unwrap();
     let answer = busy.open(asked);
     let rest = async {
         // The router has it when a later request is answered.
@@ -145,7 +145,8 @@ async fn shutting_down_says_good_bye_and_waits_for_requests_but_not_for_ever() {
         begun
     };
     let (answer, begun) = tokio::join!(answer, rest);
-    assert_eq!(Answer::read(answer.unwrap()).await.text(), "xy");
+    let answer = Answer::read(answer.unwrap()).await.text();
+    assert!(answer.starts_with("2 "), "{answer}");
     assert!(
         soon("the end of the stream", stream.frame())
             .await
