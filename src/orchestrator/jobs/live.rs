@@ -250,6 +250,9 @@ async fn look(
     let news = events::list(&mut conn, job.id, after, 1_000).await?;
     let news = news
         .into_iter()
+        // The job has been read before them. What has happened since is told with the
+        // job that it belongs to, or that one would never be told.
+        .take_while(|event| event.seq <= job.last_event)
         .map(|event| view::event(job.id, event))
         .collect();
     Ok((show(&follower.state, &mut conn, job).await?, news))

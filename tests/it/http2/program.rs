@@ -78,7 +78,7 @@ async fn all_live_pages_of_a_browser_share_a_connection() {
     let cancel = ada.post(&format!("/v1/jobs/{job}/cancel"), json!({})).await;
     assert!(cancel.status.is_success(), "{}", cancel.body);
     for page in &mut pages {
-        page.reads("Cancelled on request.").await;
+        page.reads("The job is cancelled.").await;
     }
 }
 
