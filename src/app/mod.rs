@@ -68,6 +68,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     rules.trusted.clone_from(&settings.trusted_proxies);
     let mut limits = server::Limits {
         per_address: settings.connections_per_address,
+        requests_per_address: settings.connections_per_address.saturating_mul(4),
         ..server::Limits::default()
     };
     limits

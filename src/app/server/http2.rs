@@ -2,8 +2,13 @@
 //!
 //! One connection carries many requests, so what holds for connections in HTTP/1
 //! holds here for each request: how many there may be from one address and in all,
-//! and how long a client may leave an answer lying. What HTTP/1 has besides, a
-//! connection on which nothing is asked, ends here as well.
+//! and how long a client may leave an answer lying. Bodies have the limits that the
+//! guard gives them, as in HTTP/1.
+//!
+//! A new connection has to bring a whole request in the time that there is for a
+//! head, and one on which nothing is open ends when it has been idle. Half a head
+//! on one with open requests costs nobody else anything: nothing can come after it,
+//! so our question whether the client is there is not answered, and that ends it.
 mod answer;
 mod open;
 
@@ -27,11 +32,13 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-/// How many bytes of a request's body may come before anyone reads them.
-const STREAM_WINDOW: u32 = 1024 * 1024;
+/// How many bytes of a request's body may come before anyone reads them. It bounds
+/// what an upload can reach, 50 MB/s at 40 ms there and back; and it is memory only
+/// while nobody reads, less than the kernel would keep for a connection of HTTP/1.
+const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 /// The same for all requests of a connection together: one that nobody reads does
 /// not hold up the others.
-const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 2 * STREAM_WINDOW;
 /// Of an answer, how many bytes may wait to be sent.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Requests that were taken back before anyone has looked at them. Who does that
@@ -66,7 +73,9 @@ pub(super) async fn speak(stream: impl Socket, talk: Talk) {
             slot: requests.take(peer),
             _place: places.take(),
         };
-        answered(router.clone(), request, peer, headers, held)
+        // In a box, so that a stream that goes on for hours does not keep the room that
+        // its beginning needed.
+        Box::pin(answered(router.clone(), request, peer, headers, held))
     });
     let streams = Streams {
         tasks,

@@ -186,6 +186,24 @@ async fn a_head_without_an_end_is_not_read_for_ever() {
 }
 
 #[tokio::test]
+async fn half_a_head_is_not_waited_for() {
+    let listener = listen(Limits {
+        header: Duration::from_millis(300),
+        idle: PATIENCE * 2,
+        ..Limits::default()
+    })
+    .await;
+    let mut half = Raw::new(&listener, 65_535).await;
+    let block = head(listener.address, "/");
+    half.say(&frame(HEADERS, END_STREAM, 1, &block))
+        .await
+        .unwrap();
+    let begun = Instant::now();
+    while half.hear().await.is_some() {}
+    assert!(begun.elapsed() >= Duration::from_millis(250));
+}
+
+#[tokio::test]
 async fn too_large_a_head_is_refused_and_the_connection_goes_on() {
     let listener = listen(Limits::default()).await;
     let client = listener.client().await;
