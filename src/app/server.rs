@@ -270,7 +270,8 @@ async fn connection(stream: TcpStream, talk: Talk, tls: Option<Arc<Tls>>) {
         () = talk.until.shutdown.cancelled() => return,
     };
     match greeted {
-        Ok(stream) if greet::wants_http2(&stream) => http2::speak(stream, talk).await,
+        // In a box: what HTTP/1 is spoken in need not be as large.
+        Ok(stream) if greet::wants_http2(&stream) => Box::pin(http2::speak(stream, talk)).await,
         Ok(stream) => speak(stream, talk).await,
         Err(error) => tracing::debug!(peer = %talk.peer.0, %error, "no TLS with this client"),
     }

@@ -1,7 +1,6 @@
 //! Portal and apps on a real listener, with apps that are servers of this process:
 //! sessions are put into the database, and the engine connects to whatever the test
 //! says.
-use crate::certificates::Certificate;
 use crate::harness::TestApi;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -14,6 +13,7 @@ use hyper_util::service::TowerToHyperService;
 use junglegrid::app::apart;
 use junglegrid::app::guard::{self, Hosts, Rules};
 use junglegrid::app::server::{self, Door};
+use junglegrid::app::tls::Tls;
 use junglegrid::client::Client;
 use junglegrid::domain::app::{Added, Phase, ServiceState, Settings};
 use junglegrid::domain::estimate::{Quote, Range};
@@ -76,12 +76,12 @@ impl Site {
     }
 
     /// Inside TLS.
-    pub(crate) async fn over_tls(certificate: &Certificate) -> Self {
-        Self::behind(Some(certificate), Limits::default()).await
+    pub(crate) async fn over_tls(tls: Arc<Tls>) -> Self {
+        Self::behind(Some(tls), Limits::default()).await
     }
 
-    async fn behind(certificate: Option<&Certificate>, limits: Limits) -> Self {
-        let scheme = certificate.map_or("http", |_| "https");
+    async fn behind(tls: Option<Arc<Tls>>, limits: Limits) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ impl Site {
         let config = Config {
             portal: format!("{scheme}://{address}"),
             suffix,
-            secure: certificate.is_some(),
+            secure: tls.is_some(),
         };
         let proxy = Proxy::with(api.state.clone(), config, limits);
         let public: url::Url = format!("{scheme}://{address}").parse().unwrap();
@@ -110,7 +110,6 @@ impl Site {
         let rules = Rules::new(Hosts::new(address, &public, "apps.localhost"));
         let router = guard::wrap(router, rules);
         let shutdown = api.state.shutdown().clone();
-        let tls = certificate.map(Certificate::tls);
         let serving = server::serve(
             Door { listener, tls },
             router,

@@ -51,7 +51,7 @@ fn named<'a>(told: &'a Value, name: &str) -> Vec<&'a str> {
 #[tokio::test]
 async fn an_app_gets_plain_http_1_and_its_browser_http_2() {
     let certificate = Certificate::new();
-    let site = site::Site::over_tls(&certificate).await;
+    let site = site::Site::over_tls(certificate.tls()).await;
     let (address, _server) = site::serve(app()).await;
     let token = site.api.sign_up("ada@example.com").await;
     let app = site.launch(&token, address).await;

@@ -72,6 +72,10 @@ async fn a_slow_body_is_refused() {
     let slow = client.post("/echo", Body::from_stream(drip)).await;
     assert_eq!(slow.status, 408);
     assert_eq!(client.post("/echo", "fast").await.text(), "fast");
+    // Who would rather be told to go on first may go on.
+    let request = client.request("/echo").method("POST");
+    let request = request.header("expect", "100-continue").body("so".into());
+    assert_eq!(client.send(request.unwrap()).await.text(), "so");
 }
 
 #[tokio::test]
