@@ -297,6 +297,21 @@ async fn nobody_is_sent_to_lines_that_there_are_none_of() {
 }
 
 #[tokio::test]
+async fn a_shell_is_not_blamed_for_what_it_cannot_find() {
+    let desk = Desk::start().await;
+    let mut manifest = files();
+    manifest.command = vec!["/bin/sh".into(), "-c".into(), "exec nothing".into()];
+    let mut app = desk.launch(manifest).await;
+    app.to(Phase::Reserved).await;
+    app.to(Phase::Starting).await;
+    let outcome = Outcome::Failed(Failure::Exit(127));
+    app.end(EndCode::Crashed, outcome, 0).await;
+    let said = app.show().await["end"]["advice"].to_string();
+    assert!(said.contains("that its command starts"), "{said}");
+    assert!(!said.contains("/bin/sh"), "{said}");
+}
+
+#[tokio::test]
 async fn what_is_usual_comes_from_history_once_there_is_enough() {
     let desk = Desk::start().await;
     let start = async |app: &App<'_>| {

@@ -206,7 +206,17 @@ fn crash(parts: &Parts) -> String {
     else {
         return format!("Its command ended by itself, without an error. {AGAIN}");
     };
+    let shell = program
+        .rsplit('/')
+        .next()
+        .is_some_and(|name| matches!(name, "sh" | "bash" | "dash" | "ash" | "zsh"));
     match failure {
+        // A shell passes on what became of the command that it was to run.
+        Failure::Exit(126 | 127) if shell => {
+            "A program that its command starts is not there, or may not be executed. Tell the \
+             operator."
+                .into()
+        }
         Failure::Exit(127) => {
             format!("The machine does not have the program {program}. Tell the operator.")
         }
