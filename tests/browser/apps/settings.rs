@@ -2,44 +2,8 @@
 use super::{EMAIL, Stage, arrives_at_a_session};
 use crate::driver::{Browser, Visitor, block_on};
 
-const MANIFEST: &str = r#"
-slug = "talker"
-name = "Talker"
-mark = "TK"
-summary = "It says all that it knows."
-version = "1.0"
-image = "host"
-command = ["/bin/sh", "-c", "echo The token is $HF_TOKEN, the model $MODEL.; exec /run/junglegrid app files --root /tmp"]
-start_timeout_seconds = 60
-
-[licence]
-spdx = "MIT"
-source_url = "https://example.org/talker"
-
-[phases]
-image = [0, 0]
-start = [0, 2]
-services = [1, 5]
-
-[[services]]
-id = "files"
-label = "Files"
-port = 8000
-primary = true
-readiness = { path = "/healthz", interval_seconds = 1 }
-
-[[env]]
-name = "HF_TOKEN"
-label = "Hugging Face token"
-hint = "Only for models that ask for an account."
-secret = true
-required = true
-
-[[env]]
-name = "MODEL"
-label = "Model"
-default = "small"
-"#;
+/// An app that prints what it is given.
+const TALKER: &str = include_str!("../../support/talker.toml");
 const TOKEN: &str = "hf_QvZk3xT9mL2pW8rD5sYc";
 const FIELD: &str = "[name='settings.HF_TOKEN']";
 const MODEL: &str = "[name='settings.MODEL']";
@@ -49,7 +13,7 @@ pub(crate) fn a_secret_is_given_at_the_launch_and_used_again() {
         let Some(mut stage) = Stage::set() else {
             return;
         };
-        stage.add_template("talker", MANIFEST);
+        stage.add_template("talker", TALKER);
         stage.begin();
         let browser = Browser::open(Visitor::Desk, &stage.server).await;
         browser.sign_in(EMAIL).await;
@@ -76,8 +40,8 @@ pub(crate) fn a_secret_is_given_at_the_launch_and_used_again() {
         browser.press("Launch").await;
         let id = arrives_at_a_session(&browser).await;
         stage.session_is(&id, |session| session["status"] == "running");
-        let shown = "The token is [HF_TOKEN], the model large.";
-        browser.reads("#log", |text| text.contains(shown)).await;
+        let said = |text: &str| text.contains("token=[HF_TOKEN].") && text.contains("model=large");
+        browser.reads("#log", said).await;
         let page = browser.text("main").await;
         assert!(page.contains("Given, and never shown"), "{page}");
         assert_eq!(browser.complaints().await, Vec::<String>::new());
@@ -95,6 +59,6 @@ pub(crate) fn a_secret_is_given_at_the_launch_and_used_again() {
         browser.press("Launch").await;
         let again = arrives_at_a_session(&browser).await;
         assert_ne!(again, id);
-        browser.reads("#log", |text| text.contains(shown)).await;
+        browser.reads("#log", said).await;
     });
 }

@@ -297,44 +297,8 @@ async fn an_extended_session_is_launched_again_as_it_was_at_first() {
     assert_eq!(again.body["choices"], first);
 }
 
-const TALKER: &str = r#"
-slug = "talker"
-name = "Talker"
-mark = "TK"
-summary = "It says all that it knows."
-version = "1.0"
-image = "host"
-command = ["/bin/sh", "-c", "echo token=$HF_TOKEN.; echo made=$MADE_UP; printf %s \"$HF_TOKEN\" | base64; echo model=$MODEL; echo over; exec /run/junglegrid app files --root /tmp"]
-start_timeout_seconds = 30
-
-[licence]
-spdx = "MIT"
-source_url = "https://example.org/talker"
-
-[phases]
-image = [0, 0]
-start = [0, 2]
-services = [1, 5]
-
-[[services]]
-id = "files"
-label = "Files"
-port = 8000
-primary = true
-readiness = { path = "/healthz", interval_seconds = 1 }
-
-[[env]]
-name = "HF_TOKEN"
-secret = true
-
-[[env]]
-name = "MADE_UP"
-generated = true
-
-[[env]]
-name = "MODEL"
-default = "small"
-"#;
+/// An app that prints what it is given.
+const TALKER: &str = include_str!("../../support/talker.toml");
 
 /// Every file below `folder`, with what is in it.
 fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
