@@ -295,8 +295,8 @@ pub trait Engine: Send + Sync + fmt::Debug {
     async fn connect(&self, handle: &Handle, port: u16) -> Result<Box<dyn Connection>>;
     /// The files that the run works on, if this process can reach them.
     fn workspace(&self, handle: &Handle) -> Option<PathBuf>;
-    /// Empties the workspace of an ended run, and removes what was its own: what is to be
-    /// kept of it has been taken.
+    /// Empties the workspace of an ended run, and removes what was its own and what it has
+    /// printed: what is to be kept of it has been taken.
     async fn clear(&self, _: &Handle) -> Result<()> {
         Ok(())
     }

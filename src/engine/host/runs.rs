@@ -226,12 +226,15 @@ impl Runs {
         Ok(())
     }
 
-    /// Removes what an ended run has worked on, and what was its own.
+    /// Removes what an ended run has worked on, what was its own, and what it has printed.
     pub(super) fn clear(&self, handle: &Handle) -> Result<()> {
         let Status::Ended(_) = self.status(handle)? else {
             return Err(Error::Refused("the run has not ended".into()));
         };
         let run = self.path(handle)?;
+        for number in record::log_segments(&run).map_err(unavailable)? {
+            fs::remove_file(run.join(record::log_segment(number))).map_err(unavailable)?;
+        }
         erase(&run.join(record::SCRATCH)).map_err(unavailable)?;
         erase(&run.join(record::WORKSPACE)).map_err(unavailable)
     }
