@@ -1,4 +1,5 @@
 //! What the form of a template's page sends: asks for the price, or launches.
+use super::settings;
 use super::template::{self, Typed, View};
 use crate::api::apps::Launch;
 use crate::domain::id::EstimateId;
@@ -56,6 +57,9 @@ pub(super) async fn launch(
     // As it is now, which may be why it was refused.
     let template = viewer.api.template(&slug).await?;
     let again = template::earlier(&viewer.api, &typed.again, &slug).await?;
+    if typed.action == "launch" {
+        settings::missing(&template, again.as_ref(), &typed.settings, &mut wrong);
+    }
     let mut view = View {
         template: &template,
         typed,

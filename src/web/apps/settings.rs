@@ -3,8 +3,9 @@ use super::template::View;
 use super::words;
 use crate::api::apps::{self, Session};
 use crate::api::templates::{Setting, Template};
+use crate::domain::template::settings::Given;
 use crate::web::jobs::text;
-use crate::web::ui::form::Field;
+use crate::web::ui::form::{Field, Wrong};
 use maud::{Markup, html};
 
 /// What the names of the form's fields begin with; the API says what is wrong by them.
@@ -51,6 +52,31 @@ pub(super) fn card(view: &View) -> Markup {
     }
 }
 
+/// Says of each setting that is needed and not there that it is: together with whatever
+/// else is wrong, before anything is sent.
+pub(super) fn missing(
+    template: &Template,
+    again: Option<&Session>,
+    typed: &Given,
+    wrong: &mut Wrong,
+) {
+    for setting in template.settings.iter().filter(|setting| setting.required) {
+        let empty = typed
+            .get(&setting.name)
+            .is_none_or(|value| value.expose().is_empty());
+        if empty && earlier(again, setting).is_none_or(|given| !given.kept) {
+            let why = format!("{} is needed to start it.", text::visible(&setting.label));
+            wrong.fields.entry(field(setting)).or_insert(why);
+        }
+    }
+}
+
+/// What the session that is launched again was given for it.
+fn earlier<'s>(again: Option<&'s Session>, setting: &Setting) -> Option<&'s apps::Setting> {
+    let mut given = again?.settings.iter();
+    given.find(|given| given.name == setting.name)
+}
+
 const fn kind(setting: &Setting) -> &'static str {
     match (setting.required, setting.secret) {
         (true, true) => "required, secret",
@@ -63,12 +89,7 @@ const fn kind(setting: &Setting) -> &'static str {
 fn input(view: &View, setting: &Setting) -> Markup {
     let name = field(setting);
     let label = text::visible(&setting.label);
-    let before = view.again.and_then(|session| {
-        session
-            .settings
-            .iter()
-            .find(|given| given.name == setting.name)
-    });
+    let before = earlier(view.again, setting);
     let typed = view.typed.settings.get(&setting.name);
     let shown = match typed {
         Some(typed) => typed.expose(),

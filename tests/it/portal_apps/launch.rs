@@ -322,6 +322,18 @@ async fn settings_are_asked_for_with_the_price_and_secrets_never_come_back() {
     );
     assert!(page.text("#settings").contains("From <its> page."));
 
+    let forgotten = [("max_hours", "4"), ("do", "launch")];
+    let page = browser.post(at, &forgotten).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        page.texts("[role=alert] a"),
+        [
+            "The HF_TOKEN: The HF_TOKEN is needed to start it.",
+            "Confirm that you have read the price."
+        ],
+        "all at once"
+    );
+
     let ack = estimate().estimate_id.to_string();
     let typed = [
         ("max_hours", "4"),
