@@ -4,7 +4,7 @@ mod books;
 use crate::harness::on_each_database;
 use junglegrid::domain::account::Role;
 use junglegrid::domain::id::{AccountId, ChallengeId, Id, MailId, SessionId, WorkspaceId};
-use junglegrid::domain::ledger::{self as rules};
+use junglegrid::domain::ledger as rules;
 use junglegrid::domain::money::Usd;
 use junglegrid::random;
 use junglegrid::store::accounts::{self, Account, Status, Workspace};

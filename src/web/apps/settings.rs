@@ -52,6 +52,15 @@ pub(super) fn card(view: &View) -> Markup {
     }
 }
 
+/// What would be asked for, in one line.
+pub(super) fn asked_for(template: &Template) -> String {
+    let settings = template.settings.iter();
+    let asked: Vec<String> = settings
+        .map(|setting| format!("{} ({})", text::visible(&setting.label), kind(setting)))
+        .collect();
+    asked.join(", ")
+}
+
 /// Says of each setting that is needed and not there that it is: together with whatever
 /// else is wrong, before anything is sent.
 pub(super) fn missing(

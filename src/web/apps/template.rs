@@ -303,6 +303,7 @@ fn needs(template: &Template) -> Markup {
                 @if template.disk_gb > 0.0 { dt { "Disk" } dd { (gb(template.disk_gb)) } }
                 dt { "Starts in" } dd { (words::span(template.usual_start)) span.mute { ", " (words::source(template.usual_start)) } }
                 dt { "Price" } dd { (template.hourly_rate_usd) " per hour" }
+                @if !template.launchable && !template.settings.is_empty() { dt { "Asks for" } dd hx-ignore { (settings::asked_for(template)) } }
                 dt { "On a phone" } dd { @if template.mobile { "Comfortable" } @else { "Made for larger screens" } }
             }
         }

@@ -378,6 +378,20 @@ async fn settings_are_asked_for_with_the_price_and_secrets_never_come_back() {
 }
 
 #[tokio::test]
+async fn what_would_be_asked_for_is_said_where_nothing_can_be_launched() {
+    let browser = Browser::new();
+    let mut template = with_settings();
+    template.launchable = false;
+    browser
+        .double
+        .reply("GET /v1/templates/files", 200, &template);
+    let page = browser.visit("/portal/templates/files").await;
+    let said = page.text("main");
+    let asked = "Asks forThe HF_TOKEN (required, secret), The MODEL (optional)";
+    assert!(said.contains(asked), "{said}");
+}
+
+#[tokio::test]
 async fn a_session_is_launched_again_with_what_it_was_given() {
     let browser = Browser::new();
     let mut before = session(3, Phase::Ended);
