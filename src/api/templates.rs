@@ -134,8 +134,8 @@ pub struct Usual {
 #[serde(default)]
 #[schemars(rename = "AppChoices")]
 pub struct Choices {
-    /// Stopped so many hours after it was ready: 0.25 to the
-    /// template's `longest_hours`. Its `usual_hours` unless given.
+    /// Stopped so many hours after it was ready: 0.25 to the template's `longest_hours`.
+    /// Its `usual_hours` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_hours: Option<f64>,
     /// Stopped when nobody has used it for so many minutes: 5 to 1440, 0 for
