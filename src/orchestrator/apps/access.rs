@@ -96,10 +96,7 @@ pub async fn door(state: &State, origin: &str) -> Result<Option<Door>, Error> {
         return Ok(None);
     };
     let inject = match &known.auth {
-        Some(auth) => injected(
-            &settings::variables(state, &mut conn, &session, &[]).await?,
-            auth,
-        ),
+        Some(auth) => injected(&settings::known(state, &mut conn, &session).await?, auth),
         None => None,
     };
     Ok(Some(Door {

@@ -189,13 +189,17 @@ fn publish(state: &State, session: &AppSession) {
 }
 
 /// What the run of an app needs beyond what any job does.
+///
+/// # Errors
+///
+/// The inner one if it cannot be begun as it was launched.
 pub(in crate::orchestrator) async fn equip(
     state: &State,
     job: &Job,
     run: &mut RunSpec,
-) -> Result<(), Error> {
+) -> Result<Result<(), settings::Lost>, Error> {
     let Some(id) = job.spec.app else {
-        return Ok(());
+        return Ok(Ok(()));
     };
     let mut conn = state.store().read().await?;
     let session = table::find_for_worker(&mut conn, id).await?;
@@ -204,6 +208,10 @@ pub(in crate::orchestrator) async fn equip(
     let services = services::of(&mut conn, id).await?;
     let variables = settings::variables(state, &mut conn, &session, &services).await?;
     drop(conn);
+    let variables = match variables {
+        Ok(variables) => variables,
+        Err(lost) => return Ok(Err(lost)),
+    };
     let manifest = &session.manifest;
     let key = format!("{}/{}", session.workspace, manifest.slug);
     let volumes = state.config().volumes.join(&key);
@@ -226,7 +234,7 @@ pub(in crate::orchestrator) async fn equip(
     // Its time begins when it is ready, and the keeper sees to that; this is for
     // when there is no keeper.
     run.time_limit += Duration::from_secs(manifest.start_timeout_seconds.into());
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// The moves of an app's job that only an app makes.

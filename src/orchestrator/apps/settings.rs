@@ -109,20 +109,61 @@ async fn values(state: &State, conn: &mut Conn, session: &AppSession) -> Result<
     Ok(values)
 }
 
+/// Why an app cannot be started as it was launched: secrets that do not open.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} cannot be read any more, because the server's key has changed; \
+     launch it again and enter {} anew", .0.join(" and "), if .0.len() == 1 { "it" } else { "them" }
+)]
+pub(in crate::orchestrator) struct Lost(Vec<String>);
+
 /// What each variable of the session's manifest is set to.
+///
+/// # Errors
+///
+/// The inner one if something that was given at the launch is lost.
 pub(super) async fn variables(
     state: &State,
     conn: &mut Conn,
     session: &AppSession,
     services: &[Service],
+) -> Result<Result<BTreeMap<String, String>, Lost>, Error> {
+    let given = values(state, conn, session).await?;
+    let lost = session
+        .given
+        .keys()
+        .filter(|name| !given.contains_key(*name));
+    let lost: Vec<_> = lost.cloned().collect();
+    Ok(if lost.is_empty() {
+        Ok(set(state, session, &given, services))
+    } else {
+        Err(Lost(lost))
+    })
+}
+
+/// The same of an app that runs, as far as that is still known; without its services'
+/// addresses.
+pub(super) async fn known(
+    state: &State,
+    conn: &mut Conn,
+    session: &AppSession,
 ) -> Result<BTreeMap<String, String>, Error> {
     let given = values(state, conn, session).await?;
+    Ok(set(state, session, &given, &[]))
+}
+
+fn set(
+    state: &State,
+    session: &AppSession,
+    given: &Given,
+    services: &[Service],
+) -> BTreeMap<String, String> {
     let env = session.manifest.env.iter();
     let set = env.filter_map(|variable| {
-        let value = value(state, session.id, variable, &given, services)?;
+        let value = value(state, session.id, variable, given, services)?;
         Some((variable.name.clone(), value))
     });
-    Ok(set.collect())
+    set.collect()
 }
 
 fn value(
@@ -156,7 +197,7 @@ pub(in crate::orchestrator) async fn masks(state: &State, job: &Job) -> Result<M
     let mut conn = state.store().read().await?;
     let session = table::find_for_worker(&mut conn, id).await?;
     let session = session.ok_or_else(|| store::corrupt("jobs", &job.id.to_string(), "app"))?;
-    let values = variables(state, &mut conn, &session, &[]).await?;
+    let values = known(state, &mut conn, &session).await?;
     for variable in &session.manifest.env {
         if let Some(value) = values.get(&variable.name)
             && (variable.secret || variable.generated)

@@ -389,7 +389,9 @@ async fn submitted(
         }
     }
     let mut spec = spec(state, job);
-    run::equip(state, job, &mut spec).await?;
+    if let Err(lost) = run::equip(state, job, &mut spec).await? {
+        return over(state, id, Outcome::Refused(lost.to_string())).await;
+    }
     given::equip(state, job, &mut spec).await?;
     match engine.submit(&key, &spec).await {
         Ok(handle) => handed_over(state, (id, attempt), handle).await,

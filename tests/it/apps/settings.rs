@@ -250,6 +250,49 @@ async fn launched_again(mut stage: Stage) {
 }
 
 #[tokio::test]
+async fn an_app_whose_secrets_are_lost_is_not_started_without_them() {
+    let stage = Stage::start().await;
+    *stage.machine.away.lock().unwrap() = true;
+    let given = settings(json!({ "HF_TOKEN": TOKEN }));
+    let launched = stage.try_launch("vault", given).await.text("/id");
+    let waits = |session: &Value| {
+        session["steps"][1]["detail"]
+            .as_str()
+            .unwrap_or("")
+            .contains("away")
+    };
+    stage
+        .until(&launched, "its return to the queue", waits)
+        .await;
+    let unreadable = "UPDATE app_secrets SET sealed = '1:00' WHERE name = 'HF_TOKEN'";
+    let conn = &mut *stage.api.state.store().read().await.unwrap();
+    let changed = sqlx::query(unreadable).execute(conn).await.unwrap();
+    assert_eq!(changed.rows_affected(), 1);
+    *stage.machine.away.lock().unwrap() = false;
+    stage.pass(2);
+
+    let end = stage.ended(&launched).await;
+    assert_eq!(
+        (&*end.status, &*end.code, end.charged),
+        ("failed", "crashed", 0)
+    );
+    assert_eq!(
+        end.last,
+        "Failed: It could not be started: HF_TOKEN cannot be read any more, because the server's \
+         key has changed; launch it again and enter it anew. It was never ready: you were charged \
+         $0.00."
+    );
+    assert_eq!(stage.machine.asked.lock().unwrap().len(), 1, "before that");
+    let refused = again(&stage, &launched, json!({})).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    let fields = &refused.body["error"]["fields"];
+    assert!(fields["settings.HF_TOKEN"].is_string(), "{fields}");
+    let anew = json!({ "settings": { "HF_TOKEN": TOKEN } });
+    assert_eq!(again(&stage, &launched, anew).await.status, 202);
+    assert_eq!(environment(&stage).await["HF_TOKEN"], TOKEN);
+}
+
+#[tokio::test]
 async fn a_launch_takes_choices_as_the_estimate_gives_them_back() {
     let stage = Stage::start().await;
     let path = "/v1/templates/desk/estimate";
