@@ -33,6 +33,9 @@ impl fmt::Debug for Secret {
 /// Bytes that a secret must have to be looked for: shorter ones are in too many words.
 const WORTH_HIDING: usize = 8;
 
+/// As much of a secret at the cut of a line is taken for a part of one.
+const WORTH_HIDING_AT_CUT: usize = 4;
+
 /// Secrets that are hidden wherever they are printed.
 #[derive(Clone, Default)]
 pub struct Masks(Vec<(String, String)>);
@@ -64,6 +67,37 @@ impl Masks {
             }
         }
         line
+    }
+
+    /// `piece` of a line without them, nor the parts of them at its cuts: whether it
+    /// goes on from another piece, and in another. Of a part, up to three bytes are
+    /// left: so few are in too many words.
+    #[must_use]
+    pub fn hide_in_piece<'l>(&self, piece: &'l str, (from, on): (bool, bool)) -> Cow<'l, str> {
+        let mut piece = self.hide(piece);
+        let ends = |text: &str, cut| text.get(..cut).is_some_and(|part| piece.ends_with(part));
+        if on && let Some((cut, shown)) = self.longest(ends) {
+            let kept = &piece[..piece.len() - cut];
+            piece = Cow::Owned(format!("{kept}{shown}"));
+        }
+        let begins = |text: &str, cut| {
+            let part = text.get(text.len() - cut..);
+            part.is_some_and(|part| piece.starts_with(part))
+        };
+        if from && let Some((cut, shown)) = self.longest(begins) {
+            piece = Cow::Owned(format!("{shown}{}", &piece[cut..]));
+        }
+        piece
+    }
+
+    /// The longest part of a secret, in bytes, of which `is` says that it is there.
+    fn longest(&self, is: impl Fn(&str, usize) -> bool) -> Option<(usize, &str)> {
+        let parts = self.0.iter().filter_map(|(text, shown)| {
+            let mut cuts = (WORTH_HIDING_AT_CUT..text.len()).rev();
+            let cut = cuts.find(|cut| is(text, *cut))?;
+            Some((cut, shown.as_str()))
+        });
+        parts.max_by_key(|(cut, _)| *cut)
     }
 }
 
@@ -299,6 +333,20 @@ mod tests {
         ] {
             assert_eq!(masks.hide(line), hidden);
         }
+        for (piece, cuts, hidden) in [
+            ("so 1234567", (true, true), "so [LONG]"),
+            ("so 12345678-ab", (false, true), "so [LONG]-ab"),
+            ("8-abc 1234", (true, true), "[LONGER] [LONG]"),
+            ("-abc 123", (true, true), "[LONGER] 123"),
+            ("-abc 1234", (false, false), "-abc 1234"),
+            ("xé first li", (false, true), "xé [LINES]"),
+            ("ond line é", (true, true), "[LINES] é"),
+        ] {
+            assert_eq!(masks.hide_in_piece(piece, cuts), hidden);
+        }
+        masks.add("WIDE", "schlüssel", backwards);
+        assert_eq!(masks.hide_in_piece("schlü", (true, true)), "[WIDE]");
+        assert_eq!(masks.hide_in_piece("üssel", (true, true)), "[WIDE]");
         let shown = format!("{masks:?} {:?}", Secret::from("12345678".to_owned()));
         assert!(!shown.contains("1234"), "{shown}");
     }

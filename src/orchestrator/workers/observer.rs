@@ -166,7 +166,7 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
     };
     let mut cursor = run.log_cursor;
     let mut output = engine.logs(&handle, Cursor(cursor.clone()), true);
-    let masks = Arc::new(settings::masks(state, &job).await?);
+    let mut veil = Veil::over(settings::masks(state, &job).await?);
     let (mut reading, mut started) = (true, false);
     let mut alive = job.updated_at;
     let mut noted: Option<Instant> = None;
@@ -217,7 +217,8 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
         }
         if let Some(end) = end.take() {
             let run = (id, attempt);
-            if reading && !finish_reading(state, run, &masks, (&mut cursor, &mut output)).await? {
+            if reading && !finish_reading(state, run, &mut veil, (&mut cursor, &mut output)).await?
+            {
                 return Ok(());
             }
             return ended(state, &job, &handle, end).await;
@@ -232,7 +233,7 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
                         started = true;
                     }
                     let begun = tokio::time::Instant::now();
-                    keep(state, (id, attempt), &masks, (&mut cursor, lines)).await?;
+                    keep(state, (id, attempt), &mut veil, (&mut cursor, lines)).await?;
                     tokio::time::sleep_until(begun + PACE).await;
                 }
                 Some(Err(error)) => return Err(Error::Unavailable(error.to_string())),
@@ -302,7 +303,7 @@ async fn ended(
 async fn finish_reading(
     state: &State,
     run: (JobId, u32),
-    masks: &Arc<Masks>,
+    veil: &mut Veil,
     (cursor, output): (
         &mut String,
         &mut futures_util::stream::BoxStream<'static, engine::Result<Vec<LogLine>>>,
@@ -314,7 +315,7 @@ async fn finish_reading(
             next = tokio::time::timeout(OUTPUT_PATIENCE, output.next()) => next,
         };
         match next {
-            Ok(Some(Ok(lines))) => keep(state, run, masks, (cursor, lines)).await?,
+            Ok(Some(Ok(lines))) => keep(state, run, veil, (cursor, lines)).await?,
             Ok(None) => return Ok(true),
             Ok(Some(Err(error))) => break error.to_string(),
             Err(_) => break "it does not end".into(),
@@ -329,7 +330,7 @@ async fn finish_reading(
         at: state.now(),
         next: Cursor(cursor.clone()),
     };
-    keep(state, run, masks, (cursor, vec![said])).await?;
+    keep(state, run, veil, (cursor, vec![said])).await?;
     Ok(true)
 }
 
@@ -522,7 +523,7 @@ async fn last_seen(
 async fn keep(
     state: &State,
     run: (JobId, u32),
-    masks: &Arc<Masks>,
+    veil: &mut Veil,
     (cursor, lines): (&mut String, Vec<LogLine>),
 ) -> Result<(), Error> {
     let Some(last) = lines.last() else {
@@ -530,10 +531,12 @@ async fn keep(
     };
     let (from, to) = (cursor.clone(), last.next.0.clone());
     // Compressing many lines takes its time; the writer must not wait for it.
-    let masks = Arc::clone(masks);
-    let rows = move || lines.iter().map(|line| row(line, &masks)).collect();
-    let batch = tokio::task::spawn_blocking(move || Batch::new(rows()));
-    let batch = batch.await.map_err(|error| Error::Internal(error.into()))?;
+    let mut over = veil.clone();
+    let batch = tokio::task::spawn_blocking(move || {
+        let rows = lines.iter().map(|line| over.row(line)).collect();
+        (Batch::new(rows), over)
+    });
+    let (batch, over) = batch.await.map_err(|error| Error::Internal(error.into()))?;
     let (limits, next) = (state.config().logs, to.clone());
     state
         .store()
@@ -545,6 +548,7 @@ async fn keep(
         })
         .await?;
     *cursor = to;
+    *veil = over;
     if let Some(job) = table::find_for_worker(&mut *state.store().read().await?, run.0).await? {
         state.hub().publish(Change::Logs {
             workspace: job.workspace,
@@ -554,19 +558,40 @@ async fn keep(
     Ok(())
 }
 
-fn row(line: &LogLine, masks: &Masks) -> NewLine {
-    NewLine {
-        stream: match line.stream {
-            Stream::Out => "stdout",
-            Stream::Err => "stderr",
-            Stream::System => "system",
-        },
-        // No database takes NUL in text.
-        message: masks
-            .hide(&String::from_utf8_lossy(&line.data))
-            .replace('\0', "\u{fffd}"),
-        truncated: line.truncated,
-        dropped: i64::try_from(line.dropped).unwrap_or(i64::MAX),
-        at: line.at,
+/// What lies over the output of a run.
+#[derive(Debug, Clone)]
+struct Veil {
+    masks: Arc<Masks>,
+    /// Whether the last line of each stream goes on in the next one, as far as we have
+    /// seen it.
+    cut: [bool; 3],
+}
+
+impl Veil {
+    fn over(masks: Masks) -> Self {
+        Self {
+            masks: Arc::new(masks),
+            cut: [false; 3],
+        }
+    }
+
+    fn row(&mut self, line: &LogLine) -> NewLine {
+        let (stream, at) = match line.stream {
+            Stream::Out => ("stdout", 0),
+            Stream::Err => ("stderr", 1),
+            Stream::System => ("system", 2),
+        };
+        let cuts = (self.cut[at], line.truncated);
+        self.cut[at] = line.truncated;
+        NewLine {
+            stream,
+            // No database takes NUL in text.
+            message: (self.masks)
+                .hide_in_piece(&String::from_utf8_lossy(&line.data), cuts)
+                .replace('\0', "\u{fffd}"),
+            truncated: line.truncated,
+            dropped: i64::try_from(line.dropped).unwrap_or(i64::MAX),
+            at: line.at,
+        }
     }
 }

@@ -385,15 +385,18 @@ async fn a_secret_is_in_no_file_of_the_server_and_in_no_output() {
         lines.contains(&"over".to_owned()).then_some(lines)
     })
     .await;
-    let printed: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let printed: Vec<&str> = lines.iter().map(|line| line.trim_start()).collect();
     let said = [
         "token=[HF_TOKEN].",
         "made=[MADE_UP]",
         "[HF_TOKEN]",
         "model=small",
+        // Of a line that is so long that the token is cut in two.
+        "[HF_TOKEN]",
+        "[HF_TOKEN].",
         "over",
     ];
-    assert!(printed.windows(5).any(|lines| lines == said), "{printed:?}");
+    assert!(printed.windows(7).any(|lines| lines == said), "{printed:?}");
 
     // While it runs, the run's own folder has what it has printed.
     for name in holders(&grid) {
