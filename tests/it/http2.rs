@@ -255,6 +255,11 @@ fn impatient(site: &Site, parts: &http::request::Parts) -> BodyLimits {
 }
 
 async fn listen(limits: Limits) -> Listener {
+    listen_behind(&[], limits).await
+}
+
+/// Behind proxies that may say who asks.
+async fn listen_behind(proxies: &[&str], limits: Limits) -> Listener {
     let certificate = Certificate::new();
     let tls = Some(certificate.tls());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -262,6 +267,7 @@ async fn listen(limits: Limits) -> Listener {
     let public = format!("https://{address}").parse().unwrap();
     let mut rules = Rules::new(Hosts::new(address, &public, "apps.localhost"));
     rules.body = impatient;
+    rules.trusted = proxies.iter().map(|net| net.parse().unwrap()).collect();
     let (told, dropped) = mpsc::unbounded_channel();
     let router = guard::wrap(tricks(told), rules);
     let stop = CancellationToken::new();

@@ -1,4 +1,5 @@
 //! The real server with a real app on the real engine, killed on the way.
+use crate::certificates::Certificate;
 use crate::grid::{Grid, Person, WELCOME, eventually};
 use serde_json::{Value, json};
 
@@ -151,4 +152,73 @@ async fn a_volume_of_the_session_is_gone_with_it_and_the_others_stay() {
         assert_eq!(read("launches"), "once\n".repeat(launches));
         assert_eq!(read("found"), "", "nobody finds what another has left");
     }
+}
+
+/// One that speaks TLS, with a certificate of its own.
+const LOCKED: &str = r#"
+slug = "locked"
+name = "Locked"
+mark = "LO"
+summary = "It answers inside TLS alone."
+version = "1.0"
+image = "host"
+command = ["sh", "-c", """
+echo "$PEM" > /tmp/pem
+exec openssl s_server -accept 127.0.0.1:8443 -cert /tmp/pem -key /tmp/pem -www
+"""]
+start_timeout_seconds = 60
+
+[licence]
+spdx = "MIT"
+source_url = "https://example.org/locked"
+
+[needs]
+cpus = 1
+memory_gb = 0.25
+
+[phases]
+image = [0, 0]
+start = [0, 2]
+services = [1, 5]
+
+[[services]]
+id = "page"
+label = "Page"
+port = 8443
+primary = true
+scheme = "https"
+readiness = { path = "/", body_contains = "TLSv1.3", interval_seconds = 1 }
+"#;
+
+#[tokio::test]
+async fn an_app_that_speaks_tls_is_reached() {
+    if std::process::Command::new("openssl")
+        .arg("version")
+        .output()
+        .is_err()
+    {
+        let required = std::env::var_os("JUNGLEGRID_TEST_REQUIRE_ALL").is_some();
+        assert!(!required, "this machine lacks openssl");
+        println!("not tested: this machine lacks openssl");
+        return;
+    }
+    let made = Certificate::new();
+    let pem = made.key + &made.chain;
+    let env = format!("\n[[env]]\nname = \"PEM\"\nvalue = {pem:?}\n");
+    let dir = tempfile::tempdir().unwrap();
+    let templates = dir.path().join("data/templates");
+    std::fs::create_dir_all(&templates).unwrap();
+    std::fs::write(templates.join("locked.toml"), LOCKED.to_owned() + &env).unwrap();
+    let grid = Grid::start_in(dir, &["--host-slots", "2"]);
+    let person = grid.sign_up("amara@example.org").await;
+    let path = "/v1/templates/locked/estimate";
+    let estimate = person.post(path, json!({})).await;
+    let order = json!({
+        "template": "locked",
+        "acknowledged_estimate": estimate.body["estimate_id"],
+    });
+    let launched = person.post("/v1/app-sessions", order).await;
+    assert_eq!(launched.status, 202, "{}", launched.body);
+    let running = phase(&person, &launched.text("/id"), "running").await;
+    assert_eq!(running["services"][0]["outcome"], "200");
 }

@@ -128,3 +128,25 @@ async fn crumbs_of_cookies_are_one_header_again() {
         format!("Portal 127.0.0.1 /x [{own}] [a=1; b=2; c=3; d=4]")
     );
 }
+
+#[tokio::test]
+async fn a_trusted_proxy_says_for_each_request_who_asks() {
+    let listener = listen_behind(&["127.0.0.1/32", "10.0.0.0/8"], Limits::default()).await;
+    let client = listener.client().await;
+    for (said, heard) in [
+        (vec!["203.0.113.9"], "203.0.113.9"),
+        (vec!["192.0.2.1, 203.0.113.10", "10.1.2.3"], "203.0.113.10"),
+        (vec!["nobody"], "127.0.0.1"),
+        (vec![], "127.0.0.1"),
+    ] {
+        let request = said.iter().fold(client.request("/x"), |request, who| {
+            request.header("x-forwarded-for", *who)
+        });
+        let answer = client.send(request.body(Body::empty()).unwrap()).await;
+        let text = answer.text();
+        assert!(
+            text.starts_with(&format!("Portal {heard} /x ")),
+            "{said:?}: {text}"
+        );
+    }
+}
