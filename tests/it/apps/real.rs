@@ -17,16 +17,7 @@ async fn phase(person: &Person<'_>, id: &str, phase: &str) -> Value {
 async fn an_app_outlives_a_server_that_is_killed() {
     let grid = Grid::start();
     let person = grid.sign_up("amara@example.org").await;
-    let path = "/v1/templates/workspace-files/estimate";
-    let estimate = person.post(path, json!({})).await;
-    assert_eq!(estimate.body["launchable"], true, "{}", estimate.body);
-    let order = json!({
-        "template": "workspace-files",
-        "acknowledged_estimate": estimate.body["estimate_id"],
-    });
-    let launched = person.post("/v1/app-sessions", order).await;
-    assert_eq!(launched.status, 202, "{}", launched.body);
-    let id = launched.text("/id");
+    let id = launch(&person, "workspace-files").await;
     // At once, wherever it is.
     grid.kill();
     grid.run();
@@ -50,25 +41,15 @@ async fn an_app_outlives_a_server_that_is_killed() {
     assert!(spent > 0 && spent < WELCOME);
 }
 
-/// One with a volume that stays and one that does not, which says what it finds in them.
-const SCRATCH: &str = r#"
-slug = "scratch"
-name = "Scratch"
-mark = "SC"
-summary = "Writes into both of its volumes."
+/// What is the same in all manifests here. It ends where tables can follow.
+const COMMON: &str = r#"
 version = "1.0"
 image = "host"
-command = ["sh", "-c", """
-ls -A /cache >> /workspace/files/found
-echo once >> /workspace/files/launches
-echo x > /cache/left
-exec /run/junglegrid app files --root /workspace/files
-"""]
 start_timeout_seconds = 60
 
 [licence]
 spdx = "MIT"
-source_url = "https://example.org/scratch"
+source_url = "https://example.org/source"
 
 [needs]
 cpus = 1
@@ -78,7 +59,50 @@ memory_gb = 0.25
 image = [0, 0]
 start = [0, 2]
 services = [1, 5]
+"#;
 
+/// A server that knows this template besides its own.
+fn with_template(slug: &str, head: &str, tables: &str) -> Grid {
+    let dir = tempfile::tempdir().unwrap();
+    let templates = dir.path().join("data/templates");
+    std::fs::create_dir_all(&templates).unwrap();
+    std::fs::write(
+        templates.join(format!("{slug}.toml")),
+        [head, COMMON, tables].concat(),
+    )
+    .unwrap();
+    Grid::start_in(dir, &["--host-slots", "2"])
+}
+
+/// The session's id.
+async fn launch(person: &Person<'_>, template: &str) -> String {
+    let path = format!("/v1/templates/{template}/estimate");
+    let estimate = person.post(&path, json!({})).await;
+    assert_eq!(estimate.body["launchable"], true, "{}", estimate.body);
+    let order = json!({
+        "template": template,
+        "acknowledged_estimate": estimate.body["estimate_id"],
+    });
+    let launched = person.post("/v1/app-sessions", order).await;
+    assert_eq!(launched.status, 202, "{}", launched.body);
+    launched.text("/id")
+}
+
+/// One with a volume that stays and one that does not, which says what it finds in them.
+const SCRATCH: &str = r#"
+slug = "scratch"
+name = "Scratch"
+mark = "SC"
+summary = "Writes into both of its volumes."
+command = ["sh", "-c", """
+ls -A /cache >> /workspace/files/found
+echo once >> /workspace/files/launches
+echo x > /cache/left
+exec /run/junglegrid app files --root /workspace/files
+"""]
+"#;
+
+const SCRATCH_TABLES: &str = r#"
 [[services]]
 id = "files"
 label = "Files"
@@ -98,11 +122,7 @@ persist = false
 
 #[tokio::test]
 async fn a_volume_of_the_session_is_gone_with_it_and_the_others_stay() {
-    let dir = tempfile::tempdir().unwrap();
-    let templates = dir.path().join("data/templates");
-    std::fs::create_dir_all(&templates).unwrap();
-    std::fs::write(templates.join("scratch.toml"), SCRATCH).unwrap();
-    let grid = Grid::start_in(dir, &["--host-slots", "2"]);
+    let grid = with_template("scratch", SCRATCH, SCRATCH_TABLES);
     let person = grid.sign_up("amara@example.org").await;
     let shown = person.see("/v1/templates/scratch").await;
     assert_eq!(shown["volumes"][0]["persist"], true);
@@ -115,15 +135,7 @@ async fn a_volume_of_the_session_is_gone_with_it_and_the_others_stay() {
         .join("scratch/files");
     let read = |name: &str| std::fs::read_to_string(files.join(name)).unwrap();
     for launches in 1..=2 {
-        let path = "/v1/templates/scratch/estimate";
-        let estimate = person.post(path, json!({})).await;
-        let order = json!({
-            "template": "scratch",
-            "acknowledged_estimate": estimate.body["estimate_id"],
-        });
-        let launched = person.post("/v1/app-sessions", order).await;
-        assert_eq!(launched.status, 202, "{}", launched.body);
-        let id = launched.text("/id");
+        let id = launch(&person, "scratch").await;
         let running = phase(&person, &id, "running").await;
         let run = grid.data().join("runs");
         let run = run.join(running["job_id"].as_str().unwrap()).join("1");
@@ -160,27 +172,13 @@ slug = "locked"
 name = "Locked"
 mark = "LO"
 summary = "It answers inside TLS alone."
-version = "1.0"
-image = "host"
 command = ["sh", "-c", """
 echo "$PEM" > /tmp/pem
 exec openssl s_server -accept 127.0.0.1:8443 -cert /tmp/pem -key /tmp/pem -www
 """]
-start_timeout_seconds = 60
+"#;
 
-[licence]
-spdx = "MIT"
-source_url = "https://example.org/locked"
-
-[needs]
-cpus = 1
-memory_gb = 0.25
-
-[phases]
-image = [0, 0]
-start = [0, 2]
-services = [1, 5]
-
+const LOCKED_TABLES: &str = r#"
 [[services]]
 id = "page"
 label = "Page"
@@ -205,20 +203,9 @@ async fn an_app_that_speaks_tls_is_reached() {
     let made = Certificate::new();
     let pem = made.key + &made.chain;
     let env = format!("\n[[env]]\nname = \"PEM\"\nvalue = {pem:?}\n");
-    let dir = tempfile::tempdir().unwrap();
-    let templates = dir.path().join("data/templates");
-    std::fs::create_dir_all(&templates).unwrap();
-    std::fs::write(templates.join("locked.toml"), LOCKED.to_owned() + &env).unwrap();
-    let grid = Grid::start_in(dir, &["--host-slots", "2"]);
+    let grid = with_template("locked", LOCKED, &(LOCKED_TABLES.to_owned() + &env));
     let person = grid.sign_up("amara@example.org").await;
-    let path = "/v1/templates/locked/estimate";
-    let estimate = person.post(path, json!({})).await;
-    let order = json!({
-        "template": "locked",
-        "acknowledged_estimate": estimate.body["estimate_id"],
-    });
-    let launched = person.post("/v1/app-sessions", order).await;
-    assert_eq!(launched.status, 202, "{}", launched.body);
-    let running = phase(&person, &launched.text("/id"), "running").await;
+    let id = launch(&person, "locked").await;
+    let running = phase(&person, &id, "running").await;
     assert_eq!(running["services"][0]["outcome"], "200");
 }
