@@ -270,6 +270,7 @@ impl Rules {
         framing(&parts)?;
         if site == Site::Portal {
             no_coding(&parts.headers)?;
+            own_cookies(&mut parts.headers);
         }
         let limits = (self.body)(&site, &parts);
         let verdict = Verdict::default();
@@ -466,6 +467,27 @@ fn no_coding(headers: &HeaderMap) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err(Refusal::CODING)
+    }
+}
+
+/// Leaves out cookies that are not ASCII: none of them is the portal's. Hosts beside it, and
+/// whatever else listens on a loopback, can have browsers send it such, and a line with one in
+/// it would not be read at all.
+fn own_cookies(headers: &mut HeaderMap) {
+    let readable = |line: &HeaderValue| line.to_str().is_ok();
+    if headers.get_all(header::COOKIE).iter().all(readable) {
+        return;
+    }
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let kept: Vec<&[u8]> = pairs
+        .map(<[u8]>::trim_ascii)
+        .filter(|pair| pair.is_ascii())
+        .collect();
+    let kept = HeaderValue::from_bytes(&kept.join(&b"; "[..]));
+    headers.remove(header::COOKIE);
+    if let Ok(kept) = kept {
+        headers.insert(header::COOKIE, kept);
     }
 }
 

@@ -48,22 +48,29 @@ impl Progress {
 /// Called for every piece that passes: someone uses the app as long as it goes on.
 pub(super) type Used = Box<dyn FnMut() + Send>;
 
-/// A request's body.
+/// A request's body. The app may answer before it has all of it, and go on taking it.
 pub(super) struct Upload {
     inner: Body,
     progress: Progress,
+    ended: Option<Ended>,
     used: Option<Used>,
 }
 
 impl Upload {
     /// Nothing stays nothing, so that no framing is sent for it.
-    pub(super) fn body(inner: Body, progress: Progress, used: Option<Used>) -> Body {
+    pub(super) fn body(
+        inner: Body,
+        progress: Progress,
+        ended: impl FnOnce() -> Option<Ended>,
+        used: Option<Used>,
+    ) -> Body {
         if inner.is_end_stream() {
             return Body::empty();
         }
         Body::new(Self {
             inner,
             progress,
+            ended: ended(),
             used,
         })
     }
@@ -77,6 +84,13 @@ impl http_body::Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(ended) = &mut self.ended
+            && ended.as_mut().poll(cx).is_ready()
+        {
+            self.ended = None;
+            self.inner = Body::empty();
+            return Poll::Ready(Some(Err(Over.into())));
+        }
         loop {
             let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
             self.progress.note();

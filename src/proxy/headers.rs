@@ -135,6 +135,9 @@ const WEBSOCKET_DOWN: &[&str] = &[
     "sec-websocket-protocol",
 ];
 
+/// Where programs put a key besides `Authorization`.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 fn listed(list: &[&str], name: &HeaderName) -> bool {
     let name = name.as_str();
     // `_` and `.` become `-` on the way into some apps.
@@ -147,12 +150,11 @@ fn listed(list: &[&str], name: &HeaderName) -> bool {
 }
 
 /// Names that the `Connection` header calls its own: they are for the next hop only.
-fn for_this_hop(headers: &HeaderMap) -> Vec<String> {
+fn for_this_hop(headers: &HeaderMap) -> Vec<Vec<u8>> {
     let values = headers.get_all(header::CONNECTION).iter();
     values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|name| name.trim_ascii().to_ascii_lowercase())
         .collect()
 }
 
@@ -161,7 +163,7 @@ fn pass(from: &HeaderMap, lists: &[&[&str]]) -> HeaderMap {
     let mut passed = HeaderMap::with_capacity(from.len() + 8);
     for (name, value) in from {
         let wanted = lists.iter().any(|list| listed(list, name));
-        if wanted && !hop.iter().any(|own| own == name.as_str()) {
+        if wanted && !hop.iter().any(|own| own == name.as_str().as_bytes()) {
             passed.append(name, value.clone());
         }
     }
@@ -182,8 +184,10 @@ pub(super) fn up(
         &[UP]
     };
     let mut to = pass(from, lists);
-    if to.get_all(header::AUTHORIZATION).iter().any(bears_token) {
-        to.remove(header::AUTHORIZATION);
+    for name in [header::AUTHORIZATION, API_KEY] {
+        if to.get_all(&name).iter().any(bears_token) {
+            to.remove(name);
+        }
     }
     let Names { own, inside } = names;
     for name in [header::ORIGIN, header::REFERER] {
@@ -221,46 +225,53 @@ pub(super) fn up(
     to
 }
 
-/// Whether a token of ours is in it.
+/// Whether a token of ours is in it: at the beginning of a word, because the words of an app's
+/// own tokens are of the same letters, in any order.
 fn bears_token(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
-    [&b"jg_"[..], b"jgs_", b"jgn_", b"jgl_", b"jga_"]
-        .iter()
-        .any(|prefix| bytes.windows(prefix.len()).any(|part| part == *prefix))
+    let between = |byte: u8| byte.is_ascii_whitespace() || b",;:=\"'".contains(&byte);
+    bytes.split(|byte| between(*byte)).any(|word| {
+        [&b"jg_"[..], b"jgs_", b"jgn_", b"jgl_", b"jga_"]
+            .iter()
+            .any(|prefix| word.starts_with(prefix))
+    })
 }
 
 /// Whether a cookie of this name is ours, in the portal or here.
-fn ours(name: &str) -> bool {
+fn ours(name: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
-    ["__host-jg", "__secure-jg", "jg_"]
+    [&b"__host-jg"[..], b"__secure-jg", b"jg_"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }
 
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+/// Cookies as they are sent. What is in those of an app is its own affair: a page may set any
+/// letter of any language.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let lines = headers.get_all(header::COOKIE).iter();
     lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .map(str::trim)
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .map(<[u8]>::trim_ascii)
         .filter(|pair| !pair.is_empty())
 }
 
 /// The app's cookies, without ours.
 fn cookies(headers: &HeaderMap) -> Option<HeaderValue> {
-    let kept: Vec<&str> = pairs(headers)
-        .filter(|pair| !pair.split('=').any(|part| ours(part.trim())))
-        .collect();
+    let mine = |pair: &[u8]| {
+        let mut parts = pair.split(|byte| *byte == b'=');
+        parts.any(|part| ours(part.trim_ascii()))
+    };
+    let kept: Vec<&[u8]> = pairs(headers).filter(|pair| !mine(pair)).collect();
     if kept.is_empty() {
         return None;
     }
-    HeaderValue::try_from(kept.join("; ")).ok()
+    HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok()
 }
 
 /// Every value of the cookie of this name: a browser that was tricked sends several.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
     pairs(headers).filter_map(move |pair| {
-        let (found, value) = pair.split_once('=')?;
+        let (found, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
         (found == name).then_some(value)
     })
 }
@@ -279,10 +290,11 @@ pub(super) fn down(from: &HeaderMap, names: &Names, port: u16, websocket: bool) 
         }
     }
     let mut locations = from.get_all(header::LOCATION).iter();
-    if let (Some(location), None) = (locations.next(), locations.next())
-        && let Some(location) = location.to_str().ok().and_then(|to| moved(to, names, port))
-    {
-        to.insert(header::LOCATION, location);
+    if let (Some(location), None) = (locations.next(), locations.next()) {
+        to.insert(header::LOCATION, moved(location, names, port));
+    }
+    if let Some(keeping) = for_one_reader(&to) {
+        to.insert(header::CACHE_CONTROL, keeping);
     }
     // A policy of its own beside the app's: both hold. The app may frame itself.
     to.append(
@@ -303,48 +315,81 @@ pub(super) fn down(from: &HeaderMap, names: &Names, port: u16, websocket: bool) 
     to
 }
 
+/// `Cache-Control` as the app says it, but for the reader alone: whatever it calls public was
+/// asked for with a pass, which no cache between knows of.
+fn for_one_reader(headers: &HeaderMap) -> Option<HeaderValue> {
+    let lines = headers.get_all(header::CACHE_CONTROL).iter();
+    let said = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let name = |said: &[u8]| {
+        let mut parts = said.split(|byte| *byte == b'=');
+        let name = parts.next().unwrap_or_default().trim_ascii();
+        name.to_ascii_lowercase()
+    };
+    let mut kept: Vec<&[u8]> = said
+        .map(<[u8]>::trim_ascii)
+        .filter(|said| !said.is_empty())
+        .filter(|said| !matches!(&name(said)[..], b"public" | b"s-maxage"))
+        .collect();
+    // `private="a"` is about that header only.
+    let alone = |said: &&[u8]| {
+        said.eq_ignore_ascii_case(b"private") || said.eq_ignore_ascii_case(b"no-store")
+    };
+    if !kept.iter().any(alone) {
+        kept.push(b"private");
+    }
+    HeaderValue::from_bytes(&kept.join(&b", "[..])).ok()
+}
+
 /// A cookie for this host only, whatever the app wants; `None` for one that looks
 /// like ours. A cookie without a name is sent back as its bare value, which could
 /// read like one.
 fn set_cookie(value: &HeaderValue) -> Option<HeaderValue> {
-    let text = value.to_str().ok()?;
-    let mut parts = text.split(';');
-    let (name, content) = parts.next()?.split_once('=')?;
-    let name = name.trim();
+    let mut parts = value.as_bytes().split(|byte| *byte == b';');
+    let first = parts.next()?;
+    let (name, content) = first.split_at(first.iter().position(|byte| *byte == b'=')?);
+    let (name, content) = (name.trim_ascii(), content[1..].trim_ascii());
     let token = |b: u8| b.is_ascii_graphic() && !br#"()<>@,;:\"/[]?={}"#.contains(&b);
-    if name.is_empty() || !name.bytes().all(token) || ours(name) {
+    if name.is_empty() || !name.iter().copied().all(token) || ours(name) {
         return None;
     }
-    let mut kept = format!("{name}={}", content.trim());
-    for attribute in parts {
-        let key = attribute.split('=').next().unwrap_or_default().trim();
-        if !key.eq_ignore_ascii_case("domain") && !attribute.trim().is_empty() {
-            kept.push_str("; ");
-            kept.push_str(attribute.trim());
+    let mut kept = [name, b"=", content].concat();
+    for attribute in parts.map(<[u8]>::trim_ascii) {
+        let key = attribute.split(|byte| *byte == b'=').next();
+        let key = key.unwrap_or_default().trim_ascii();
+        if !key.eq_ignore_ascii_case(b"domain") && !attribute.is_empty() {
+            kept.extend_from_slice(b"; ");
+            kept.extend_from_slice(attribute);
         }
     }
-    HeaderValue::try_from(kept).ok()
+    HeaderValue::from_bytes(&kept).ok()
 }
 
 /// Where a redirect leads: what the app calls itself inside becomes its origin.
-fn moved(location: &str, names: &Names, port: u16) -> Option<HeaderValue> {
+fn moved(location: &HeaderValue, names: &Names, port: u16) -> HeaderValue {
     let Names { own, inside: told } = names;
+    let said = location.as_bytes();
     let below = |host: &str| {
         let rest = ["http://", "https://", "//"]
             .iter()
-            .find_map(|scheme| location.strip_prefix(scheme));
-        let rest = rest?.strip_prefix(host)?;
-        (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then_some(rest)
+            .find_map(|scheme| said.strip_prefix(scheme.as_bytes()));
+        let rest = rest?.strip_prefix(host.as_bytes())?;
+        let ends = rest
+            .first()
+            .is_none_or(|next| matches!(next, b'/' | b'?' | b'#'));
+        ends.then_some(rest)
     };
     let inside = ["127.0.0.1", "localhost", "0.0.0.0", "[::1]"];
     let known = inside
         .iter()
         .find_map(|host| below(&format!("{host}:{port}")));
     let known = known.or_else(|| below(&own.host));
-    match known.or_else(|| below(&told.host)) {
-        Some(rest) => own.with(rest),
-        None => HeaderValue::from_str(location).ok(),
-    }
+    known
+        .or_else(|| below(&told.host))
+        .and_then(|rest| {
+            let start = format!("{}://{}", own.scheme, own.host);
+            HeaderValue::from_bytes(&[start.as_bytes(), rest].concat()).ok()
+        })
+        .unwrap_or_else(|| location.clone())
 }
 
 /// Whether a page of another origin made the browser send this. Links from

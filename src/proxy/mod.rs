@@ -218,7 +218,8 @@ impl Proxy {
         };
         let progress = Progress::new();
         let used = visit.as_ref().map(|_| self.used(&way));
-        let body = Upload::body(body, progress.clone(), used);
+        let ended = || Some(self.ended(visit.clone()?, false));
+        let body = Upload::body(body, progress.clone(), ended, used);
         let mut asked = pin!(way.upstream.ask(head, body));
         let mut ended = match &visit {
             Some(visit) => self.ended(visit.clone(), false),
@@ -234,7 +235,14 @@ impl Proxy {
         let (answer, lease) = loop {
             tokio::select! {
                 biased;
-                asked = &mut asked => break asked.map_err(refused)?,
+                asked = &mut asked => match (asked, &visit) {
+                    (Ok(answered), _) => break answered,
+                    // It may have failed because its body was cut.
+                    (Err(_), Some(visit)) if !self.still_here(visit).await => {
+                        return Err(Refusal::NoPass);
+                    }
+                    (Err(failure), _) => return Err(refused(failure)),
+                },
                 () = &mut ended => return Err(Refusal::NoPass),
                 () = tokio::time::sleep_until(progress.last() + patience) => {
                     if progress.last().elapsed() >= patience {

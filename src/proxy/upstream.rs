@@ -49,7 +49,15 @@ pub(super) struct Upstream {
     pub(super) tls: Option<ServerName<'static>>,
     connect: Duration,
     slots: Arc<Semaphore>,
-    spare: Mutex<Vec<Spare>>,
+    spare: Mutex<Shelf>,
+}
+
+/// Connections that nobody uses at the moment.
+#[derive(Debug, Default)]
+struct Shelf {
+    spare: Vec<Spare>,
+    /// Whether someone sees to it that they are closed.
+    tidied: bool,
 }
 
 #[derive(Debug)]
@@ -183,14 +191,14 @@ impl Upstream {
     }
 
     fn take(self: &Arc<Self>, kept: Duration) -> Option<Lease> {
-        let mut spare = self.spare();
+        let mut stock = self.spare();
         loop {
             // The newest first: the older ones may not be needed any more.
             let Spare {
                 sender,
                 since,
                 slot,
-            } = spare.pop()?;
+            } = stock.spare.pop()?;
             if sender.is_ready() && since.elapsed() < kept {
                 return Some(Lease {
                     upstream: Arc::clone(self),
@@ -202,21 +210,21 @@ impl Upstream {
     }
 
     fn keep(self: &Arc<Self>, sender: SendRequest<Body>, slot: Slot) {
-        let mut spare = self.spare();
-        if spare.len() >= SPARE {
+        let mut stock = self.spare();
+        if stock.spare.len() >= SPARE {
             return;
         }
-        if spare.is_empty() {
+        if !std::mem::replace(&mut stock.tidied, true) {
             tokio::spawn(tidy(Arc::downgrade(self)));
         }
-        spare.push(Spare {
+        stock.spare.push(Spare {
             sender,
             since: Instant::now(),
             slot,
         });
     }
 
-    fn spare(&self) -> MutexGuard<'_, Vec<Spare>> {
+    fn spare(&self) -> MutexGuard<'_, Shelf> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -228,9 +236,12 @@ async fn tidy(upstream: std::sync::Weak<Upstream>) {
         let Some(upstream) = upstream.upgrade() else {
             return;
         };
-        let mut spare = upstream.spare();
-        spare.retain(|spare| spare.sender.is_ready() && spare.since.elapsed() < KEPT);
-        if spare.is_empty() {
+        let mut stock = upstream.spare();
+        stock
+            .spare
+            .retain(|spare| spare.sender.is_ready() && spare.since.elapsed() < KEPT);
+        if stock.spare.is_empty() {
+            stock.tidied = false;
             return;
         }
     }

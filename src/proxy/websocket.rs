@@ -93,9 +93,14 @@ impl Proxy {
             uri: super::target(request.uri()),
             headers: headers::up(request.headers(), &names, client, &way.door.inject, true),
         };
+        let mut ended = self.ended(visit.clone(), true);
         let mut lease = way.upstream.lease().await.map_err(super::refused)?;
         let patience = self.0.limits.first_byte;
-        let asked = timeout(patience, lease.ask(head)).await;
+        let asked = tokio::select! {
+            biased;
+            asked = timeout(patience, lease.ask(head)) => asked,
+            () = &mut ended => return Err(Refusal::NoPass),
+        };
         let asked = asked.map_err(|_| Refusal::Slow)?;
         let mut answer = asked.map_err(super::refused)?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -112,7 +117,7 @@ impl Proxy {
         let link = Link {
             proxy: self.clone(),
             way,
-            ended: self.ended(visit, true),
+            ended,
             slot: lease.into_slot(),
         };
         tokio::spawn(async move {
@@ -180,12 +185,19 @@ impl Link {
 }
 
 /// Whether a person may be behind it. Browsers answer an app's pings by
-/// themselves, also in a tab that nobody looks at.
+/// themselves, also in a tab that nobody looks at; and so does Socket.IO, whose pings and
+/// answers are messages like any other: `2` and `3`, and nothing else.
 fn said_something(bytes: &[u8]) -> bool {
     const PING: u8 = 0x89;
     const PONG: u8 = 0x8a;
+    const TEXT: u8 = 0x81;
+    /// One byte, masked.
+    const ONE: u8 = 0x81;
     /// Of a frame that has at most 125 bytes in it, with its mask.
     const LONGEST: usize = 131;
+    if let [TEXT, ONE, mask, _, _, _, said] = bytes {
+        return !matches!(said ^ mask, b'2' | b'3');
+    }
     let control = matches!(bytes.first(), Some(&(PING | PONG))) && bytes.len() <= LONGEST;
     !control
 }

@@ -18,6 +18,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 mod access;
+mod bytes;
+mod ends;
 mod names;
 mod streams;
 mod tls;
