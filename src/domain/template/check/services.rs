@@ -70,7 +70,7 @@ fn readiness(asked: &Readiness, field: &str, wrong: &mut Wrong) {
     if !matches!(asked.method.as_str(), "GET" | "POST") {
         complain(wrong, format!("{field}.method"), "Use GET or POST.");
     }
-    let plain = |c: char| c.is_ascii_graphic() && c != '#';
+    let plain = |c: char| c.is_ascii_graphic() && !"#<>\"`".contains(c);
     if !asked.path.starts_with('/')
         || asked.path.starts_with("//")
         || asked.path.len() > 1_024

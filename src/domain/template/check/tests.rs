@@ -197,6 +197,12 @@ fn each_flaw_is_found_and_named() {
             json!("/a b"),
             "services[0].readiness.path",
         ),
+        // What no request can ask for.
+        (
+            "/services/0/readiness/path",
+            json!("/<health>"),
+            "services[0].readiness.path",
+        ),
         (
             "/services/0/readiness/method",
             json!("HEAD"),
