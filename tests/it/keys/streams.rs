@@ -146,3 +146,24 @@ async fn who_signs_out_reads_no_job_live() {
     assert_eq!(out.status, 200);
     stream.ends("signing out").await;
 }
+
+/// A reader who does not read keeps a place among those of the same key, until it is noticed
+/// that nobody is there.
+#[tokio::test]
+async fn a_stream_that_nobody_reads_cuts_no_other() {
+    let site = Site::start().await;
+    let eve = site.api.sign_up("eve@example.org").await;
+    let app = site.launch(&eve, "127.0.0.1:1".parse().unwrap()).await;
+    let (key, id) = make(&site.api, &eve, json!({ "scopes": ["jobs:read"] })).await;
+    let path = format!("/v1/app-sessions/{}/live", app.id);
+    let unread = open(&site.api, &path, &key).await;
+    let read = open(&site.api, &path, &key).await;
+    // Whoever still may begins again.
+    patch(&site.api, &eve, &id, json!({ "name": "another" })).await;
+    read.ends("another name").await;
+    let mut again = open(&site.api, &path, &key).await;
+    site.becomes(&app, junglegrid::domain::app::Phase::Stopping)
+        .await;
+    assert!(again.next().await, "what is new");
+    unread.ends("another name").await;
+}

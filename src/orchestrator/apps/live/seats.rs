@@ -90,10 +90,11 @@ impl Seats {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends every stream of a bearer: of those who still may, another begins.
+    /// Ends every stream of a bearer: of those who still may, another begins. A stream ends
+    /// when it is read next, and those that begin before that are others.
     pub(super) fn cut(&self, bearer: BearerId) {
-        if let Some((_, cut)) = self.lock().bearers.get(&bearer) {
-            cut.cancel();
+        if let Some((_, cut)) = self.lock().bearers.get_mut(&bearer) {
+            std::mem::take(cut).cancel();
         }
     }
 }
