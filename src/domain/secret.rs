@@ -44,14 +44,21 @@ impl Masks {
     /// Hides `secret` and its base64, line by line, behind the name of its variable.
     /// What has fewer than 8 bytes is not hidden.
     pub fn add(&mut self, name: &str, secret: &str, base64: impl Fn(&[u8]) -> String) {
-        let shown = format!("[{name}]");
-        let padded = base64(secret.as_bytes());
-        let whole = padded.trim_end_matches('=');
-        for text in secret.lines().chain([whole, &padded]) {
-            if text.len() >= WORTH_HIDING {
-                self.0.push((text.to_owned(), shown.clone()));
-            }
-        }
+        let lines = secret.lines().map(str::to_owned).collect();
+        self.hide_these(name, lines);
+        self.add_encoded(name, secret, base64);
+    }
+
+    /// Hides the base64 of `text`, in which a secret is, behind the name of its variable.
+    pub fn add_encoded(&mut self, name: &str, text: &str, base64: impl Fn(&[u8]) -> String) {
+        let padded = base64(text.as_bytes());
+        let whole = padded.trim_end_matches('=').to_owned();
+        self.hide_these(name, vec![whole, padded]);
+    }
+
+    fn hide_these(&mut self, name: &str, texts: Vec<String>) {
+        let texts = texts.into_iter().filter(|text| text.len() >= WORTH_HIDING);
+        self.0.extend(texts.map(|text| (text, format!("[{name}]"))));
         // The longest first: one may be a part of another.
         self.0
             .sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));

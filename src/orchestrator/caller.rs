@@ -197,6 +197,16 @@ impl Caller {
         }
     }
 
+    /// Whether it may read what jobs print, also where that is a part of something else.
+    pub(super) const fn reads_output(&self) -> bool {
+        match self.credential {
+            Credential::Session(_) => true,
+            Credential::Key { scopes, .. } => {
+                scopes.has(Scope::LogsRead) || scopes.has(Scope::JobsRead)
+            }
+        }
+    }
+
     fn admit(&self) -> Result<(), Error> {
         match (self.access, self.credential) {
             (Access::Public, _) | (Access::Session | Access::Scopes(_), Credential::Session(_)) => {

@@ -129,8 +129,8 @@ pub(super) async fn queue(conn: &mut Conn, now: OffsetDateTime) -> Result<Vec<Wa
     let waiting = waiting.into_iter().map(|job| Waiting {
         runtime: job.quote.runtime,
         after: job
-            .next_try()
-            .map_or(0, |at| (at - now).whole_seconds().max(0)),
+            .left_alone_until(now)
+            .map_or(0, |at| (at - now).whole_seconds()),
         spec: job.spec,
     });
     Ok(waiting.collect())
@@ -431,7 +431,7 @@ pub(super) async fn delay(
     conn: &mut Conn,
     job: &Job,
 ) -> Result<api::jobs::DelayReason, Error> {
-    if let Some(at) = job.next_try().filter(|at| *at > state.now()) {
+    if let Some(at) = job.left_alone_until(state.now()) {
         let why = job.reason.as_deref().unwrap_or(super::lifecycle::NOT_TAKEN);
         return Ok(api::jobs::DelayReason {
             code: "RUNTIME_PREPARATION_DELAYED".into(),

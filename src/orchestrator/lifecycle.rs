@@ -176,14 +176,15 @@ pub(super) async fn request_stop(
     change(state, id, move |job, now| stop(job, &reason, "user", now)).await
 }
 
-/// Asks an app's job to stop for one of its limits.
+/// Asks an app's job to stop for one of its limits, if `still` holds of its session.
 pub(super) async fn request_end(
     state: &State,
     id: JobId,
-    code: EndCode,
-    reason: String,
+    (code, reason): (EndCode, String),
+    still: impl Fn(&AppSession) -> bool + Clone + Send + Sync + 'static,
 ) -> Result<Option<Job>, Error> {
-    change(state, id, move |job, now| {
+    change_app(state, id, move |job, session, now| {
+        session.filter(|session| still(session))?;
         let mut done = stop(job, &reason, "system", now)?;
         done.app.end = Some((code, reason.clone()));
         Some(done)
@@ -514,7 +515,14 @@ where
         return Ok(None);
     };
     let session = match job.spec.app {
-        Some(app) => apps::find_for_worker(conn, app).await?,
+        Some(app) => match apps::find_for_worker(conn, app).await {
+            // Neither the end of a job nor its money hangs on what its app has besides.
+            Err(error @ store::Error::Corrupt { .. }) => {
+                tracing::error!(%error, job = %id, "its app is left out");
+                None
+            }
+            found => found?,
+        },
         None => None,
     };
     let attempt = job.attempt;
@@ -550,6 +558,10 @@ where
     }
     if let Some(session) = session {
         follow::follow(conn, &job, session, done.app, now).await?;
+    } else if let Some(app) = job.spec.app
+        && job.state.ended()
+    {
+        apps::give_up(conn, app, now).await?;
     }
     Ok(Some(job))
 }

@@ -1,8 +1,10 @@
 //! Launched apps from the launch to the end, whatever the end is.
 mod checks;
+mod damage;
 mod ends;
 mod kills;
 mod machine;
+mod moments;
 mod money;
 mod real;
 mod refusals;

@@ -4,7 +4,9 @@ mod board;
 mod desk;
 mod live;
 
+use crate::authorisation::credentials::make;
 use desk::{App, Desk, event, failed, files, studio};
+use http::Method;
 use junglegrid::domain::app::{EndCode, Phase, ServiceState};
 use junglegrid::domain::job::{Failure, Outcome};
 use junglegrid::store::apps::services;
@@ -154,6 +156,42 @@ async fn an_image_is_shown_in_bytes() {
     let advice = session["end"]["advice"].as_str().unwrap();
     assert!(advice.contains("registry"), "{advice}");
     assert_eq!(session["cost_usd"], json!(0.0));
+}
+
+/// A key that opens no output does not open the last lines of it either.
+#[tokio::test]
+async fn the_last_lines_are_for_those_who_may_read_output() {
+    let desk = Desk::start().await;
+    let mut app = desk.launch(files()).await;
+    app.to(Phase::Reserved).await;
+    app.to(Phase::Starting).await;
+    app.print(1, 2).await;
+    let outcome = Outcome::Failed(Failure::Exit(3));
+    app.end(EndCode::Crashed, outcome, 0).await;
+    let path = format!("/v1/app-sessions/{}", app.session.id);
+    let lines = json!(["line 1", "line 2"]);
+    for (scopes, get, stop) in [
+        (vec!["jobs:read"], Some(true), None),
+        (vec!["jobs:write"], Some(false), Some(false)),
+        (vec!["jobs:submit"], None, Some(false)),
+        (vec!["jobs:submit", "logs:read"], None, Some(true)),
+    ] {
+        let (key, _) = make(&desk.api, &desk.token, json!({ "scopes": scopes })).await;
+        let got = desk.api.get(&path, &key).await;
+        let stop_it = format!("{path}/stop");
+        let stopped = desk.api.call(Method::POST, &stop_it, &key, json!({})).await;
+        for (answer, reads) in [(got, get), (stopped, stop)] {
+            let found = answer.body["end"].get("last_lines");
+            match reads {
+                None => assert_eq!(answer.status, 403, "{scopes:?}: {}", answer.body),
+                Some(true) => assert_eq!(found, Some(&lines), "{scopes:?}"),
+                Some(false) => {
+                    assert_eq!(answer.body["end"]["code"], "crashed", "{scopes:?}");
+                    assert_eq!(found, None, "{scopes:?}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -56,6 +56,20 @@ impl Manifest {
         format!("This template does not ask for {name:?}. It takes: {known}.")
     }
 
+    /// The users as whom the proxy signs in to services with this variable as the password, in
+    /// the manner of HTTP Basic: `{basic:user:NAME}`.
+    pub fn signs_in_as(&self, name: &str) -> impl Iterator<Item = &str> {
+        let services = self.services.iter();
+        let values = services.filter_map(|service| Some(service.auth.as_ref()?.value.as_str()));
+        values.flat_map(move |value| {
+            value.split('{').filter_map(move |part| {
+                let (inside, _) = part.split_once('}')?;
+                let (user, variable) = inside.strip_prefix("basic:")?.rsplit_once(':')?;
+                (variable == name).then_some(user)
+            })
+        })
+    }
+
     /// Whether the proxy signs in to a service with it, in a header.
     fn signs_in(&self, name: &str) -> bool {
         let (alone, basic) = (format!("{{{name}}}"), format!(":{name}}}"));

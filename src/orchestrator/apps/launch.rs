@@ -1,6 +1,6 @@
 //! Launching and stopping apps.
 use super::settings::{self, Kept};
-use super::{offer, templates, view, words};
+use super::{offer, secrets, templates, view, words};
 use crate::api::apps as wire;
 use crate::api::templates::Choices;
 use crate::api::{LaunchApp, StopApp};
@@ -50,7 +50,8 @@ pub(super) async fn launch(cx: Cx, call: Call<LaunchApp>) -> Result<wire::Sessio
     let once = call.idempotency_key.map(|key| Once {
         route: "launch",
         key,
-        body_hash: submission::hash(&call.raw),
+        // There may be secrets in it, which a plain hash would let others try.
+        body_hash: secrets::fingerprint(&cx, &call.raw),
     });
     let mut conn = cx.store().read().await?;
     if let Some(once) = &once
@@ -63,7 +64,7 @@ pub(super) async fn launch(cx: Cx, call: Call<LaunchApp>) -> Result<wire::Sessio
     let settings = templates::settings(&choices, &manifest, cx.config().longest_time_limit)?;
     let live = queries::active(&mut conn, cx.caller.workspace, &manifest.slug).await?;
     if let Some(live) = live {
-        return Err(already_running(&live));
+        return Err(already_running(&manifest, live));
     }
     let id = cx.id();
     let given = settings::taken(&cx, id, &manifest, wanted.given, wanted.lost)?;
@@ -145,12 +146,12 @@ async fn wanted(cx: &Cx, conn: &mut Conn, body: &wire::Launch) -> Result<Wanted,
     })
 }
 
-fn already_running(live: &AppSession) -> Error {
+fn already_running(manifest: &Manifest, live: AppSessionId) -> Error {
     Error::AlreadyRunning {
-        session: live.id,
+        session: live,
         message: format!(
-            "{} is running already: {}. Stop that session first; they would share their files.",
-            live.manifest.name, live.id
+            "{} is running already: {live}. Stop that session first; they would share their files.",
+            manifest.name
         ),
     }
 }
@@ -163,7 +164,7 @@ pub(in crate::orchestrator) async fn create(
     app: &App,
 ) -> Result<Option<Error>, store::Error> {
     if let Some(live) = queries::active(conn, job.workspace, &app.manifest.slug).await? {
-        return Ok(Some(already_running(&live)));
+        return Ok(Some(already_running(&app.manifest, live)));
     }
     let mut session = AppSession::new(
         app.id,
@@ -199,7 +200,7 @@ async fn show(
         .app
         .ok_or_else(|| Error::Internal(anyhow::anyhow!("{} was launched and is no app", job.id)))?;
     let session = view::find(conn, cx.caller.workspace, id).await?;
-    view::show(cx, conn, session).await
+    view::show_to_caller(cx, conn, session).await
 }
 
 /// Stops a session at whatever phase it is; once it is stopping or has ended, that
@@ -217,5 +218,5 @@ pub(super) async fn stop(cx: Cx, call: Call<StopApp>) -> Result<wire::Session, E
     }
     let mut conn = cx.store().read().await?;
     let session = view::find(&mut conn, workspace, id).await?;
-    view::show(&cx, &mut conn, session).await
+    view::show_to_caller(&cx, &mut conn, session).await
 }

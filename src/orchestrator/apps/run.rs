@@ -104,15 +104,15 @@ pub(in crate::orchestrator) async fn ready(state: &State, job: JobId) -> Result<
     Ok(())
 }
 
-/// Stops an app for one of its limits.
+/// Stops an app for one of its limits, provided that `still` holds of its session.
 pub(in crate::orchestrator) async fn end(
     state: &State,
     job: JobId,
-    code: EndCode,
-    reason: String,
+    (code, reason): (EndCode, String),
+    still: impl Fn(&AppSession) -> bool + Clone + Send + Sync + 'static,
 ) -> Result<(), Error> {
-    tracing::info!(%job, code = code.name(), "an app is stopped");
-    if let Some(job) = lifecycle::request_end(state, job, code, reason).await? {
+    if let Some(job) = lifecycle::request_end(state, job, (code, reason), still).await? {
+        tracing::info!(job = %job.id, code = code.name(), "an app is stopped");
         observer::stop_run(state, &job).await?;
     }
     Ok(())
@@ -172,6 +172,11 @@ where
                 return Ok(());
             }
             Ok(None) => return Ok(()),
+            // Whoever watches its run goes on: there is nothing to be noted.
+            Err(error @ store::Error::Corrupt { .. }) => {
+                tracing::error!(%error, "an app is left out");
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -188,14 +188,25 @@ fn value(
     Some(services.iter().fold(variable.value.clone(), origin))
 }
 
-/// What must not be read in the output of this job: the secrets of the app that it runs.
-pub(in crate::orchestrator) async fn masks(state: &State, job: &Job) -> Result<Masks, Error> {
+/// What must not be read in the output of this job: the secrets of the app that it runs, as
+/// they are and as the proxy signs in with them. `None` if that cannot be known, because what
+/// the database has of the app cannot be read.
+pub(in crate::orchestrator) async fn masks(
+    state: &State,
+    job: &Job,
+) -> Result<Option<Masks>, Error> {
     let mut masks = Masks::default();
     let Some(id) = job.spec.app else {
-        return Ok(masks);
+        return Ok(Some(masks));
     };
     let mut conn = state.store().read().await?;
-    let session = table::find_for_worker(&mut conn, id).await?;
+    let session = match table::find_for_worker(&mut conn, id).await {
+        Err(error @ store::Error::Corrupt { .. }) => {
+            tracing::error!(%error, job = %job.id, "its output is not read");
+            return Ok(None);
+        }
+        found => found?,
+    };
     let session = session.ok_or_else(|| store::corrupt("jobs", &job.id.to_string(), "app"))?;
     let values = known(state, &mut conn, &session).await?;
     for variable in &session.manifest.env {
@@ -203,9 +214,13 @@ pub(in crate::orchestrator) async fn masks(state: &State, job: &Job) -> Result<M
             && (variable.secret || variable.generated)
         {
             masks.add(&variable.name, value, random::base64);
+            for user in session.manifest.signs_in_as(&variable.name) {
+                let pair = format!("{user}:{value}");
+                masks.add_encoded(&variable.name, &pair, random::base64);
+            }
         }
     }
-    Ok(masks)
+    Ok(Some(masks))
 }
 
 /// What a page may show of it.

@@ -224,7 +224,6 @@ pub(super) async fn get(cx: Cx, call: Call<GetTemplate>) -> Result<wire::Templat
     let mut conn = cx.store().read().await?;
     let launches = launches(&mut conn, &manifest.slug).await?;
     let active = queries::active(&mut conn, cx.caller.workspace, &manifest.slug).await?;
-    let active = active.map(|session| session.id);
     Ok(show(
         manifest,
         (&grid, cx.config().longest_time_limit),

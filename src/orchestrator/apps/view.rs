@@ -105,7 +105,22 @@ fn read_cursor(cursor: &str) -> Option<(OffsetDateTime, AppSessionId)> {
 pub(super) async fn get(cx: Cx, call: Call<GetApp>) -> Result<wire::Session, Error> {
     let mut conn = cx.store().read().await?;
     let session = find(&mut conn, cx.caller.workspace, call.path.0).await?;
-    show(&cx, &mut conn, session).await
+    show_to_caller(&cx, &mut conn, session).await
+}
+
+/// The session as it is now, as far as the caller may know of it.
+pub(super) async fn show_to_caller(
+    cx: &Cx,
+    conn: &mut Conn,
+    session: AppSession,
+) -> Result<wire::Session, Error> {
+    let mut shown = show(cx, conn, session).await?;
+    if let Some(end) = &mut shown.end
+        && !cx.caller.reads_output()
+    {
+        end.last_lines.clear();
+    }
+    Ok(shown)
 }
 
 /// The session of this workspace, or 404.

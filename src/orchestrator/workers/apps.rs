@@ -70,7 +70,8 @@ pub(super) fn keep(state: &State, tasks: &TaskTracker, id: AppSessionId) {
                     tracing::error!(%error, session = %id, "an app could not be looked after");
                 }
             }
-            if super::pause(&state, RETRY).await {
+            // One that cannot be read does not say itself that it has ended.
+            if super::pause(&state, RETRY).await || has_ended(&state, id).await {
                 break;
             }
         }
@@ -78,6 +79,13 @@ pub(super) fn keep(state: &State, tasks: &TaskTracker, id: AppSessionId) {
             kept.remove(&id);
         }
     });
+}
+
+async fn has_ended(state: &State, id: AppSessionId) -> bool {
+    let Ok(mut conn) = state.store().read().await else {
+        return false;
+    };
+    matches!(queries::is_live(&mut conn, id).await, Ok(false))
 }
 
 /// What the database says of an app.
@@ -117,7 +125,7 @@ async fn look_after(state: &State, id: AppSessionId) -> Result<(), Error> {
         warned.read_on(state, &seen.session).await?;
         loop {
             let now = state.now();
-            if act(state, &seen, &warned, &mut asked, now).await? || now - seen.at >= LOOK {
+            if act(state, &seen, &warned, &mut asked, now).await? || (now - seen.at).abs() >= LOOK {
                 break;
             }
             tokio::select! {
@@ -182,7 +190,15 @@ async fn act(
             if observer::has_ended(state, &seen.job).await? {
                 return Ok(false);
             }
-            run::end(state, seen.job.id, code, reason).await?;
+            // Asking took its time, in which it may have been extended, or used.
+            let still = {
+                let before = seen.session.clone();
+                move |session: &AppSession| {
+                    session.stops_at == before.stops_at
+                        && session.last_used_at == before.last_used_at
+                }
+            };
+            run::end(state, seen.job.id, (code, reason), still).await?;
         }
         return Ok(true);
     }
@@ -199,7 +215,7 @@ async fn act(
         Phase::Stopping => {
             let since = session.stopping_at.unwrap_or(session.phase_since);
             let last = asked.at.entry(String::new()).or_insert(since);
-            if now - *last >= INSIST {
+            if passed(*last, INSIST, now) {
                 *last = now;
                 observer::stop_run(state, &seen.job).await?;
             }
@@ -249,6 +265,12 @@ fn over(seen: &Seen, now: OffsetDateTime) -> Option<(EndCode, String)> {
     }
 }
 
+/// Whether so much time is over since `from`. Where that is still to come the clock has been
+/// set back since, and nobody knows.
+fn passed(from: OffsetDateTime, wait: Duration, now: OffsetDateTime) -> bool {
+    now < from || now >= from + wait
+}
+
 /// Asks every service whose turn it is.
 fn ask(state: &State, seen: &Seen, asked: &mut Asked, now: OffsetDateTime) {
     for known in &seen.session.manifest.services {
@@ -262,7 +284,7 @@ fn ask(state: &State, seen: &Seen, asked: &mut Asked, now: OffsetDateTime) {
         } else {
             Duration::seconds(known.readiness.interval_seconds.max(1).into())
         };
-        if last.is_some_and(|last| now < last + wait) {
+        if last.is_some_and(|last| !passed(last, wait, now)) {
             continue;
         }
         asked.at.insert(known.id.clone(), now);

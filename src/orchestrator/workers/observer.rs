@@ -166,11 +166,11 @@ async fn look_after(state: &State, (id, attempt): (JobId, u32)) -> Result<(), Er
     };
     let mut cursor = run.log_cursor;
     let mut output = engine.logs(&handle, Cursor(cursor.clone()), true);
-    let mut veil = Veil::over(settings::masks(state, &job).await?);
-    let (mut reading, mut started) = (true, false);
-    let mut alive = job.updated_at;
-    let mut noted: Option<Instant> = None;
-    let mut end = None;
+    let masks = settings::masks(state, &job).await?;
+    // What may hold secrets is left with the engine.
+    let (mut reading, mut started) = (masks.is_some(), false);
+    let mut veil = Veil::over(masks.unwrap_or_default());
+    let (mut alive, mut noted, mut end) = (job.updated_at, None::<Instant>, None);
     let mut status = engine.status(&handle).await;
     let pulls = job.spec.image != HOST_IMAGE;
     if !pulls {

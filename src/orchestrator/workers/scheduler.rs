@@ -22,7 +22,7 @@ pub async fn tick(state: &State, tasks: &TaskTracker) -> Result<Option<OffsetDat
     let queue = queries::queue(&mut conn, LOOKED_AT).await?;
     drop(conn);
     let now = state.now();
-    let later = |job: &Job| job.next_try().filter(|at| *at > now);
+    let later = |job: &Job| job.left_alone_until(now);
     let due = queue.iter().filter_map(later).min();
     let queue: Vec<Job> = queue
         .into_iter()

@@ -209,6 +209,22 @@ pub async fn used(conn: &mut Conn, id: AppSessionId, at: OffsetDateTime) -> Resu
     Ok(())
 }
 
+/// Ends a session that cannot be read, so that another can take its place.
+pub async fn give_up(conn: &mut Conn, id: AppSessionId, at: OffsetDateTime) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE app_sessions SET ended = 1, phase = $1, end_code = $2, ended_at = $3,
+             version = version + 1
+         WHERE id = $4 AND ended = 0",
+    )
+    .bind(Phase::Failed.name())
+    .bind(EndCode::Lost.name())
+    .bind(micros(at))
+    .bind(id.to_string())
+    .execute(&mut *conn)
+    .await?;
+    services::stop(conn, id).await
+}
+
 /// A session of this workspace; another's is as missing as none.
 pub async fn find(
     conn: &mut Conn,

@@ -20,16 +20,38 @@ pub struct Filter {
     pub before: Option<(OffsetDateTime, AppSessionId)>,
 }
 
-/// Sessions of a workspace, newest first.
+/// Sessions of a workspace, newest first; without those that cannot be read.
 pub async fn page(
     conn: &mut Conn,
     workspace: WorkspaceId,
     filter: &Filter,
     limit: i64,
 ) -> Result<Vec<AppSession>, Error> {
-    let (at, id) = filter.before.map_or((i64::MAX, String::new()), |(at, id)| {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut before = filter.before.map_or((i64::MAX, String::new()), |(at, id)| {
         (micros(at), id.to_string())
     });
+    let mut page = Vec::new();
+    loop {
+        let rows = rows(conn, workspace, filter, &before, limit).await?;
+        let all = rows.len() < most;
+        let last = rows.last().map(Row::place);
+        page.extend(rows.into_iter().filter_map(Row::readable));
+        page.truncate(most);
+        match last {
+            Some(last) if !all && page.len() < most => before = last,
+            _ => return Ok(page),
+        }
+    }
+}
+
+async fn rows(
+    conn: &mut Conn,
+    workspace: WorkspaceId,
+    filter: &Filter,
+    (at, id): &(i64, String),
+    limit: i64,
+) -> Result<Vec<Row>, Error> {
     let rows = sqlx::query_as::<_, Row>(
         "SELECT * FROM app_sessions
          WHERE workspace = $1
@@ -48,7 +70,7 @@ pub async fn page(
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(AppSession::try_from).collect()
+    Ok(rows)
 }
 
 /// Why these sessions ended or are ending, whosever they are, as far as it is known.
@@ -88,20 +110,31 @@ pub async fn live(conn: &mut Conn) -> Result<Vec<AppSessionId>, Error> {
         .collect()
 }
 
+/// Whether a session is there and has not ended.
+pub async fn is_live(conn: &mut Conn, id: AppSessionId) -> Result<bool, Error> {
+    let row: Option<(String,)> =
+        sqlx::query_as("SELECT id FROM app_sessions WHERE id = $1 AND ended = 0")
+            .bind(id.to_string())
+            .fetch_optional(conn)
+            .await?;
+    Ok(row.is_some())
+}
+
 /// The workspace's session of this template that has not ended.
 pub async fn active(
     conn: &mut Conn,
     workspace: WorkspaceId,
     template: &str,
-) -> Result<Option<AppSession>, Error> {
-    let row = sqlx::query_as::<_, Row>(
-        "SELECT * FROM app_sessions WHERE workspace = $1 AND ended = 0 AND template = $2 LIMIT 1",
+) -> Result<Option<AppSessionId>, Error> {
+    let row: Option<(String,)> = sqlx::query_as(
+        "SELECT id FROM app_sessions WHERE workspace = $1 AND ended = 0 AND template = $2 LIMIT 1",
     )
     .bind(workspace.to_string())
     .bind(template)
     .fetch_optional(conn)
     .await?;
-    row.map(AppSession::try_from).transpose()
+    row.map(|(id,)| id.parse().map_err(|_| corrupt("app_sessions", &id, "id")))
+        .transpose()
 }
 
 /// A session that cannot be opened yet, or no more, with what is told of it.
@@ -121,7 +154,7 @@ struct PendingRow {
 }
 
 /// Sessions of all workspaces that are on their way to running or to their end,
-/// oldest first.
+/// oldest first; without those that cannot be read.
 pub async fn pending(conn: &mut Conn, limit: i64) -> Result<Vec<Pending>, Error> {
     let rows = sqlx::query_as::<_, PendingRow>(
         "SELECT s.*, w.name AS workspace_name, j.node AS node
@@ -133,15 +166,14 @@ pub async fn pending(conn: &mut Conn, limit: i64) -> Result<Vec<Pending>, Error>
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Pending {
-                session: row.session.try_into()?,
-                workspace_name: row.workspace_name,
-                node: row.node,
-            })
+    let pending = rows.into_iter().filter_map(|row| {
+        Some(Pending {
+            session: row.session.readable()?,
+            workspace_name: row.workspace_name,
+            node: row.node,
         })
-        .collect()
+    });
+    Ok(pending.collect())
 }
 
 /// When the phases of a finished launch were reached.

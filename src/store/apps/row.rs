@@ -35,6 +35,21 @@ pub(super) struct Row {
     given: Option<String>,
 }
 
+impl Row {
+    /// Where it stands in a list.
+    pub(super) fn place(&self) -> (i64, String) {
+        (self.created_at, self.id.clone())
+    }
+
+    /// The session, if it can be read: in a list, one that cannot be is in nobody's way.
+    pub(super) fn readable(self) -> Option<AppSession> {
+        let session = AppSession::try_from(self);
+        session
+            .inspect_err(|error| tracing::error!(%error, "an app is left out"))
+            .ok()
+    }
+}
+
 impl TryFrom<Row> for AppSession {
     type Error = Error;
 

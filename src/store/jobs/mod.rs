@@ -77,6 +77,14 @@ impl Job {
             .then(|| self.phase_since + pause_after(refusals))
     }
 
+    /// The same, while that is still to come at `now`. A clock that has been set back since
+    /// makes nobody wait.
+    #[must_use]
+    pub fn left_alone_until(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        let at = self.next_try()?;
+        (self.phase_since <= now && now < at).then_some(at)
+    }
+
     /// The exit code of its command, if that is known.
     #[must_use]
     pub const fn exit_code(&self) -> Option<i32> {

@@ -30,6 +30,8 @@ pub(crate) struct Machine {
     pub(crate) refuses: Mutex<Option<fn() -> Error>>,
     /// Nobody is answered who hands a run over while this is held.
     pub(crate) busy: tokio::sync::Mutex<()>,
+    /// Nobody is answered who asks how a run stands while this is held.
+    pub(crate) looking: tokio::sync::Mutex<()>,
     /// Whether it never says by itself how its runs stand.
     pub(crate) mute: Mutex<bool>,
     /// How often it was asked that.
@@ -55,6 +57,7 @@ impl Machine {
             deaf: Mutex::new(false),
             refuses: Mutex::new(None),
             busy: tokio::sync::Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
             mute: Mutex::new(false),
             looks: Mutex::new(0),
             asked: Mutex::default(),
@@ -192,8 +195,9 @@ impl Engine for Machine {
         Ok(Handle(handle))
     }
     async fn status(&self, handle: &Handle) -> engine::Result<Status> {
-        let runs = self.runs.lock().unwrap();
         *self.looks.lock().unwrap() += 1;
+        let _turn = self.looking.lock().await;
+        let runs = self.runs.lock().unwrap();
         let run = runs.get(&handle.0).ok_or(Error::NotFound)?;
         if *self.blind.lock().unwrap() {
             return Err(Error::NotFound);

@@ -99,7 +99,7 @@ pub(super) fn awaited(parts: &Parts, now: OffsetDateTime) -> String {
 /// Why it waits and until when, where that is not for a slot: the machine that was to
 /// run it has refused it.
 pub(super) fn again(job: &Job, now: OffsetDateTime) -> Option<String> {
-    let at = job.next_try().filter(|at| *at > now)?;
+    let at = job.left_alone_until(now)?;
     let why = job.reason.as_deref().unwrap_or(NOT_TAKEN);
     Some(format!("{why} It is tried again at {}.", clock(at)))
 }
