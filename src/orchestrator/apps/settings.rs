@@ -79,8 +79,10 @@ pub(super) async fn again(
 ) -> Result<(Given, Vec<String>), Error> {
     let values = values(state, conn, earlier).await?;
     let (mut given, mut lost) = (Given::new(), Vec::new());
-    for name in earlier.given.keys() {
-        if !manifest.settings().any(|variable| variable.name == *name) {
+    for (name, said) in &earlier.given {
+        let asked = manifest.settings().find(|variable| variable.name == *name);
+        // What was given as a secret is not shown because its template has changed since.
+        if asked.is_none_or(|variable| said.is_none() && !variable.secret) {
             continue;
         }
         match values.get(name) {

@@ -341,6 +341,31 @@ async fn an_extended_session_is_launched_again_as_it_was_at_first() {
     assert_eq!(again.body["choices"], first);
 }
 
+/// A template may be changed between two launches: what was given as a secret stays one.
+#[tokio::test]
+async fn a_secret_is_not_shown_because_its_template_has_changed() {
+    let mut stage = Stage::start().await;
+    let given = settings(json!({ "HF_TOKEN": TOKEN, "MODEL": "large" }));
+    let first = stage.launch("vault", given).await;
+    stopped(&stage, &first).await;
+    let file = stage.api.dir.path().join("templates/vault.toml");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let asked = "hint = \"For models that ask for an account.\"\n";
+    let after = before.replace(
+        &format!("{asked}secret = true"),
+        &format!("{asked}default = \"none\""),
+    );
+    assert_ne!(before, after);
+    std::fs::write(file, after).unwrap();
+    stage.restart().await;
+    let second = again(&stage, &first, json!({})).await;
+    assert_eq!(second.status, 202, "{}", second.body);
+    assert!(!second.body.to_string().contains(TOKEN), "{}", second.body);
+    assert_eq!(second.body["settings"][1]["value"], "none");
+    let found = environment(&stage).await;
+    assert_eq!((&*found["HF_TOKEN"], &*found["MODEL"]), ("none", "large"));
+}
+
 /// Whoever reads the database could try one password after the other against a plain hash.
 #[tokio::test]
 async fn a_launch_that_is_made_once_leaves_nothing_to_guess_its_secrets_by() {
