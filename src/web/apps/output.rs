@@ -4,8 +4,8 @@ use super::rows::LARGEST;
 use super::words::{clock, fit};
 use crate::api::apps::{Event, Line, Session};
 use crate::domain::app::Phase;
-use crate::web::jobs::text;
 use crate::web::live;
+use crate::web::logs::ansi;
 use maud::{Markup, html};
 
 /// Lines are kept in blocks, so that the page can drop the oldest.
@@ -121,7 +121,7 @@ fn around(number: i64, lines: Markup) -> Markup {
 
 /// What is not ordinary output says so in a word, not only by colour.
 fn line(line: &Line) -> Markup {
-    let shown = fit(&text::line(&line.text), LONGEST);
+    let shown = colored(&line.text, LONGEST);
     match line.stream.as_str() {
         "stderr" => html! { span.e { span.vh { "error output: " } (shown) } "\n" },
         "system" => html! { span.k { span.vh { "from the grid: " } (shown) } "\n" },
@@ -195,5 +195,16 @@ pub(super) fn lines_of(id: Option<&str>, lines: &[String], longest: usize) -> Ma
 }
 
 fn last_line(text: &str, longest: usize) -> Markup {
-    html! { (fit(&text::line(text), longest)) "\n" }
+    html! { (colored(text, longest)) "\n" }
+}
+
+/// In at most `longest` bytes, in its colours as far as they fit beside the text.
+fn colored(text: &str, longest: usize) -> Markup {
+    let whole = ansi::plain(text);
+    let shown = fit(&whole, longest);
+    let room = longest.saturating_sub(html! { (shown) }.0.len());
+    match shown.strip_suffix('…').filter(|_| shown != whole) {
+        Some(begin) => html! { (ansi::draw_some(text, begin.chars().count(), room)) "…" },
+        None => ansi::draw_some(text, usize::MAX, room),
+    }
 }

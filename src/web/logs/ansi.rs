@@ -4,6 +4,10 @@
 //! colour, and left out otherwise; nothing of a line ever becomes markup, because
 //! nothing but text and names of the tables below leaves this module. Every line
 //! begins plain: a page may begin anywhere.
+mod some;
+
+pub(in crate::web) use some::draw_some;
+
 use maud::{Markup, html};
 use std::fmt::Write as _;
 
@@ -138,25 +142,28 @@ struct Run {
     text: String,
 }
 
-/// Draws a line. `found` says which characters of it were searched for, as begin and
-/// end, in order.
-pub(in crate::web) fn draw(line: &str, found: &[(usize, usize)]) -> Markup {
-    let runs = read(line, found);
-    html! {
-        @for run in &runs {
-            @let classes = run.style.classes();
-            @match (classes.is_empty(), run.found) {
-                (true, false) => (run.text),
-                (true, true) => mark { (run.text) },
-                (false, false) => span.(classes) { (run.text) },
-                (false, true) => mark.(classes) { (run.text) },
+impl Run {
+    fn draw(&self) -> Markup {
+        let classes = self.style.classes();
+        html! {
+            @match (classes.is_empty(), self.found) {
+                (true, false) => (self.text),
+                (true, true) => mark { (self.text) },
+                (false, false) => span.(classes) { (self.text) },
+                (false, true) => mark.(classes) { (self.text) },
             }
         }
     }
 }
 
+/// Draws a line. `found` says which characters of it were searched for, as begin and
+/// end, in order.
+pub(in crate::web) fn draw(line: &str, found: &[(usize, usize)]) -> Markup {
+    html! { @for run in read(line, found) { (run.draw()) } }
+}
+
 /// The text of a line, without colours.
-pub(super) fn plain(line: &str) -> String {
+pub(in crate::web) fn plain(line: &str) -> String {
     read(line, &[]).into_iter().map(|run| run.text).collect()
 }
 
