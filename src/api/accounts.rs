@@ -112,6 +112,9 @@ pub struct Session {
     pub balance_usd: Usd,
     /// Jobs that have not ended.
     pub active_jobs: i64,
+    /// Apps that have not ended; they count as jobs too.
+    #[serde(default)]
+    pub active_apps: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

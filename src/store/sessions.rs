@@ -51,6 +51,8 @@ pub struct Described {
     pub available: Usd,
     /// Jobs of the workspace that have not ended.
     pub active_jobs: i64,
+    /// Those among them that are apps.
+    pub active_apps: i64,
 }
 
 /// Adds a session, last seen when it was made.
@@ -113,7 +115,9 @@ pub const DESCRIBE: &str = "SELECT s.id, s.account, s.workspace, s.role, s.expir
                   AS available,
                 (SELECT CAST(COUNT(*) AS BIGINT) FROM jobs j
                  WHERE j.workspace = s.workspace
-                   AND j.status IN ('pending', 'queued', 'assigned', 'running')) AS active_jobs
+                   AND j.status IN ('pending', 'queued', 'assigned', 'running')) AS active_jobs,
+                (SELECT CAST(COUNT(*) AS BIGINT) FROM app_sessions x
+                 WHERE x.workspace = s.workspace AND x.ended = 0) AS active_apps
          FROM sessions s JOIN accounts a ON a.id = s.account
                          JOIN workspaces w ON w.id = s.workspace
          WHERE s.id = $1";
@@ -224,6 +228,7 @@ struct DescribedRow {
     workspace_name: String,
     available: i64,
     active_jobs: i64,
+    active_apps: i64,
 }
 
 impl TryFrom<DescribedRow> for Described {
@@ -246,6 +251,7 @@ impl TryFrom<DescribedRow> for Described {
             expires_at: from_micros(row.expires_at),
             available: Usd::from_micros(row.available),
             active_jobs: row.active_jobs,
+            active_apps: row.active_apps,
             email: row.email,
             name: row.name,
             workspace_name: row.workspace_name,

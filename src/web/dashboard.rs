@@ -55,7 +55,7 @@ async fn index(mut viewer: Viewer, wants: Wants, headers: HeaderMap) -> Result<R
 /// What may look different the next time.
 fn parts(viewer: &Viewer, overview: &Overview, apps: &Result<Vec<Session>, String>) -> poll::Parts {
     let [running, queued, spent, balance] = tiles(overview).map(|tile| tile.draw());
-    let [purse, wallet] = shell::wallets(viewer);
+    let [purse, wallet] = shell::wallets(viewer.session.balance_usd, viewer.held);
     poll::Parts {
         rows: job_rows(&overview.recent, viewer.now),
         fixed: vec![

@@ -120,7 +120,7 @@ pub(crate) fn page(viewer: &Viewer, title: &str, active: Nav, main: Markup) -> P
         div.app {
             header.top {
                 (brand())
-                (purse(viewer))
+                (purse(viewer.session.balance_usd))
             }
             (rail(viewer, active))
             main #main tabindex="-1" { (main) }
@@ -187,31 +187,30 @@ fn rail(viewer: &Viewer, active: Nav) -> Markup {
                         @if link != Nav::Board || session.operator { li {
                             a href=(href) aria-current=[current(link, active)] {
                                 (ui::icon(icon)) (label)
-                                @if link == Nav::Jobs && session.active_jobs > 0 {
-                                    span.n { span.vh { ", active: " } (session.active_jobs) }
-                                }
+                                @let count = match link { Nav::Jobs => session.active_jobs, Nav::Templates => session.active_apps, _ => 0 };
+                                @if count > 0 { span.n { span.vh { ", active: " } (count) } }
                             }
                         } }
                     }
                 }
             }
-            (wallet(viewer))
+            (wallet(viewer.session.balance_usd, viewer.held))
         }
     }
 }
 
 /// The balance at the top of small screens.
-fn purse(viewer: &Viewer) -> Markup {
-    html! { span #purse { span.vh { "Balance " } (ui::balance(viewer.session.balance_usd)) } }
+fn purse(balance: ui::Usd) -> Markup {
+    html! { span #purse { span.vh { "Balance " } (ui::balance(balance)) } }
 }
 
 /// The balance in the rail's foot.
-fn wallet(viewer: &Viewer) -> Markup {
+fn wallet(balance: ui::Usd, held: Option<ui::Usd>) -> Markup {
     html! {
         div.foot #wallet {
             span { "Balance" }
-            b.push { (ui::balance(viewer.session.balance_usd)) }
-            @if let Some(held) = viewer.held.filter(|held| *held > ui::Usd::ZERO) {
+            b.push { (ui::balance(balance)) }
+            @if let Some(held) = held.filter(|held| *held > ui::Usd::ZERO) {
                 span { "Set aside" }
                 span.push { (ui::balance(held)) }
             }
@@ -219,9 +218,9 @@ fn wallet(viewer: &Viewer) -> Markup {
     }
 }
 
-/// Both of them, `#purse` and `#wallet`, for a page that polls.
-pub(crate) fn wallets(viewer: &Viewer) -> [Markup; 2] {
-    [purse(viewer), wallet(viewer)]
+/// Both of them, `#purse` and `#wallet`, for a page that is open while money moves.
+pub(crate) fn wallets(balance: ui::Usd, held: Option<ui::Usd>) -> [Markup; 2] {
+    [purse(balance), wallet(balance, held)]
 }
 
 fn role(viewer: &Viewer) -> &'static str {

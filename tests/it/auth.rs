@@ -106,6 +106,7 @@ async fn a_person_registers_proves_the_address_and_is_in() {
         assert_eq!(session.status, 200, "{:?}", session.body);
         assert_eq!(session.body["balance_usd"], json!(5.0));
         assert_eq!(session.body["active_jobs"], json!(0));
+        assert_eq!(session.body["active_apps"], json!(0));
         assert_eq!(session.body["operator"], json!(false));
         assert_eq!(session.body["role"], "user");
         assert_eq!(session.text("/account/email"), ADA);

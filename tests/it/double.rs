@@ -192,6 +192,7 @@ pub(crate) fn session() -> Session {
         expires_at: NOW + Duration::days(30),
         balance_usd: Usd::from_micros(4_998_767),
         active_jobs: 3,
+        active_apps: 1,
     }
 }
 

@@ -91,6 +91,7 @@ async fn hot_statements_search_an_index_and_sort_nothing() {
         ("what a job leaves", artifacts::OF_JOB, "artifacts_by_job "),
         ("a bearer", sessions::BEARER, "sqlite_autoindex_sessions_2 "),
         ("a session", sessions::DESCRIBE, "jobs_by_"),
+        ("its apps", sessions::DESCRIBE, "app_sessions_"),
         (
             "what is usual",
             apps::queries::SAMPLES,

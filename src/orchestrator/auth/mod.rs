@@ -146,6 +146,7 @@ async fn session(cx: Cx, _: Call<GetSession>) -> Result<wire::Session, Error> {
         expires_at: session.expires_at,
         balance_usd: session.available,
         active_jobs: session.active_jobs,
+        active_apps: session.active_apps,
     })
 }
 

@@ -102,7 +102,7 @@ async fn the_dashboard_says_what_is_going_on() {
     let drafts = page.attributes("li a.strong", "href");
     assert!(drafts[0].starts_with("/portal/submit/draft_"), "{drafts:?}");
     assert_eq!(page.texts(".rail [aria-current]"), ["Dashboard"]);
-    assert_eq!(page.texts(".rail .n"), [", active: 3"]);
+    assert_eq!(page.texts(".rail .n"), [", active: 3", ", active: 1"]);
 }
 
 #[tokio::test]
