@@ -100,7 +100,7 @@ async fn every_phase_is_told_in_words() {
     assert_eq!(session["kept"], json!(["Files in /workspace are kept."]));
     assert_eq!(
         session["lost"],
-        json!(["Everything else in the app is lost when it stops."])
+        json!(["Everything else in the app is lost."])
     );
     assert_eq!(session["end"]["charged_usd"], json!(0.06));
     assert_eq!(session["end"]["code"], "stopped");
@@ -124,8 +124,8 @@ async fn a_volume_that_does_not_outlive_its_session_is_among_what_is_lost() {
     assert_eq!(
         session["lost"],
         json!([
-            "Files in /cache are deleted when it stops.",
-            "Everything else in the app is lost when it stops."
+            "Files in /cache are deleted.",
+            "Everything else in the app is lost."
         ])
     );
 }

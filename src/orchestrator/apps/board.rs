@@ -62,7 +62,7 @@ fn show(pending: Pending, usual: Option<Usual>, now: OffsetDateTime) -> wire::La
     wire::Launching {
         id: session.id,
         status: session.phase,
-        status_message: status_words(&session, node.as_deref(), None, now),
+        status_message: status_words(&session, node.as_deref(), None),
         phase_since: session.phase_since,
         slow: usual::slow(usual, session.phase_since, now),
         usual,

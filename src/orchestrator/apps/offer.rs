@@ -153,7 +153,7 @@ impl Grid {
             checks.push(blocked(
                 "IMAGE_UNPINNED",
                 "image",
-                format!("Its image is not pinned yet: {why}"),
+                format!("Its image is not pinned yet. {why}"),
                 "The operator can pin it in a template of the same name.",
             ));
         }

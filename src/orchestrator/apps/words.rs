@@ -221,12 +221,15 @@ pub(in crate::orchestrator) fn limit(code: EndCode, settings: &Settings) -> Stri
     match code {
         EndCode::MoneyLimit => {
             let most = Usd::from_micros(settings.max_usd_micros.unwrap_or_default());
-            format!("It has cost as much as it may: {most}.")
+            format!("It reached its money limit of {most}.")
         }
         EndCode::Idle => {
             format!("Nobody had used it for {}.", minutes(settings.idle_minutes))
         }
-        _ => format!("Its {} were over.", minutes(settings.max_minutes)),
+        _ => format!(
+            "Its time was over, after {}.",
+            minutes(settings.max_minutes)
+        ),
     }
 }
 

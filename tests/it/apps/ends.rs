@@ -134,7 +134,7 @@ async fn an_app_that_ends_after_it_was_ready() {
             Outcome::TimeLimit,
             ["expired", "time_limit", ""],
             "Expired",
-            "Its 4 h were over.",
+            "Its time was over, after 4 h.",
         ),
     ] {
         let id = stage.launch("desk", json!({})).await;
@@ -176,7 +176,7 @@ async fn its_hours_are_over() {
     assert_eq!(stage.session(&id).await["status"], "running");
     stage.pass(1);
     let end = stage.ended(&id).await;
-    let last = "Expired: Its 1 h were over. It cost $0.12.";
+    let last = "Expired: Its time was over, after 1 h. It cost $0.12.";
     assert_end(&end, ["expired", "time_limit", ""], 120_000, last);
     let kinds = stage.kinds(&id).await;
     let warnings = kinds.iter().filter(|kind| kind.starts_with("app.stops"));
@@ -216,10 +216,13 @@ async fn its_hours_are_over_while_it_is_being_stopped() {
     let path = format!("/v1/app-sessions/{id}/stop");
     let again = stage.post(&path, json!({"reason": "enough"})).await;
     assert_eq!(again.body["status"], "stopping");
-    assert_eq!(again.body["status_message"], "Stopping. Its 1 h were over.");
+    assert_eq!(
+        again.body["status_message"],
+        "Stopping. Its time was over, after 1 h."
+    );
     stage.machine.ends(Outcome::Stopped, None).await;
     let end = stage.ended(&id).await;
-    let last = "Expired: Its 1 h were over. It cost $0.12.";
+    let last = "Expired: Its time was over, after 1 h. It cost $0.12.";
     assert_end(&end, ["expired", "time_limit", ""], 120_000, last);
     let kinds = stage.kinds(&id).await;
     let stopping = kinds.iter().filter(|kind| *kind == "app.stopping");
@@ -238,7 +241,7 @@ async fn its_money_is_used_up() {
     // However late it is noticed, it costs no more than it may.
     stage.pass(60);
     let end = stage.ended(&id).await;
-    let last = "Expired: It has cost as much as it may: $0.01. It cost $0.01.";
+    let last = "Expired: It reached its money limit of $0.01. It cost $0.01.";
     assert_end(&end, ["expired", "money_limit", ""], 10_000, last);
     let kinds = stage.kinds(&id).await;
     assert!(

@@ -216,7 +216,7 @@ async fn its_time_is_over_while_there_is_no_server() {
     stage.restart().await;
     let end = stage.ended(&id).await;
     // It ran on for two hours, and no more was ever agreed than one.
-    let last = "Expired: Its 1 h were over. It cost $0.12.";
+    let last = "Expired: Its time was over, after 1 h. It cost $0.12.";
     assert_end(&end, ["expired", "time_limit", ""], 120_000, last);
     assert_told_once(&stage, &id).await;
 }

@@ -49,7 +49,7 @@ impl Parts {
             id: session.id,
             status: session.phase,
             status_message: end.as_ref().map_or_else(
-                || words::status(session, job.node.as_deref(), self.unanswered(), now),
+                || words::status(session, job.node.as_deref(), self.unanswered()),
                 |end| end.message.clone(),
             ),
             awaited: words::awaited(&self, now),

@@ -35,7 +35,6 @@ pub(in super::super) fn status(
     session: &AppSession,
     node: Option<&str>,
     unanswered: Option<&str>,
-    now: OffsetDateTime,
 ) -> String {
     let node = node.unwrap_or("a machine");
     let label = &session.manifest.primary().label;
@@ -50,7 +49,7 @@ pub(in super::super) fn status(
                 return format!("Running on {node}, but {label} does not answer now.");
             }
             let since = session.ready_at.unwrap_or(session.phase_since);
-            format!("Running on {node} for {}.", elapsed(since, now))
+            format!("Running on {node} since {}.", clock(since))
         }
         Phase::Stopping => match &session.end_reason {
             Some(reason) => format!("Stopping. {reason}"),
@@ -60,10 +59,6 @@ pub(in super::super) fn status(
             session.end_reason.clone().unwrap_or_default()
         }
     }
-}
-
-fn elapsed(since: OffsetDateTime, now: OffsetDateTime) -> String {
-    said((now - since).whole_seconds().max(0))
 }
 
 /// What must happen before the app can be opened; nothing if it can, or never will.
@@ -113,12 +108,12 @@ pub(super) fn kept(manifest: &Manifest) -> (Vec<String>, Vec<String>) {
         .collect();
     let mut lost: Vec<String> = go
         .iter()
-        .map(|volume| format!("Files in {} are deleted when it stops.", volume.mount))
+        .map(|volume| format!("Files in {} are deleted.", volume.mount))
         .collect();
     let rest = if kept.is_empty() {
-        "Nothing is kept: everything in the app is lost when it stops."
+        "Nothing is kept: everything in the app is lost."
     } else {
-        "Everything else in the app is lost when it stops."
+        "Everything else in the app is lost."
     };
     lost.push(rest.into());
     (kept, lost)
@@ -227,6 +222,15 @@ fn crash(parts: &Parts) -> String {
             "It was killed, most often for want of memory. Load less at once, or choose a template \
              with more memory."
                 .into()
+        }
+        // What a shell makes of the signals of a program that breaks off by itself.
+        Failure::Exit(132 | 134..=136 | 139) | Failure::Signal(4 | 6..=8 | 11) => {
+            let lines = if silent {
+                ""
+            } else {
+                " Its last lines may say where."
+            };
+            format!("The program itself crashed.{lines} {AGAIN}")
         }
         Failure::Exit(_) => {
             let which = if silent {
