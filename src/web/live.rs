@@ -5,12 +5,13 @@
 //! replace, so no message can land in the wrong place. Browsers let go of the
 //! connection while their tab is hidden and come back with the last [`Mark`]
 //! they saw.
+use crate::client::Client;
 use axum::extract::FromRequestParts;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt as _};
 use http::request::Parts;
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use maud::{Markup, html};
 use sha2::{Digest as _, Sha256};
 use std::convert::Infallible;
@@ -102,6 +103,22 @@ pub(crate) fn disconnection(id: &str) -> Markup {
         "outerHTML",
         html! { div #(id) hidden {} },
     )
+}
+
+/// Takes the place of [`connection`] on a page that may not see this any more: it asks
+/// once for `path`, which is refused, and goes where one signs in.
+pub(crate) fn dismissal(id: &str, path: &str) -> Markup {
+    partial(
+        &format!("#{id}"),
+        "outerHTML",
+        html! { div #(id) hidden hx-get=(path) hx-trigger="load" hx-swap="none" {} },
+    )
+}
+
+/// Whether whoever opened a stream has been signed out since.
+pub(crate) async fn is_dismissed(api: &Client) -> bool {
+    let session = api.session().await;
+    session.is_err_and(|error| error.status() == Some(StatusCode::UNAUTHORIZED))
 }
 
 /// What a fragment looks like, in short: its `ETag`.

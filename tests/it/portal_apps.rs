@@ -2,6 +2,7 @@
 mod launch;
 mod lists;
 mod stream;
+mod told;
 
 use crate::apps_double::{change, ended, estimate, furnished, list, session};
 use crate::double;
@@ -199,8 +200,8 @@ async fn the_catalogue_says_what_runs_what_can_and_what_ran() {
     assert_eq!(cards.last().unwrap(), "/portal/submit");
     let text = page.text(".app-card");
     for said in [
-        "Starts in 4 s – 9 s, from 12 launches.",
-        "Starts in 3 min – 4 min, as its authors say.",
+        "Starts in 4–9 s, from 12 launches.",
+        "Starts in 3–4 min, as its authors say.",
         "It needs a container engine",
         "Start Docker or Podman",
         "24 GB VRAM",

@@ -2,6 +2,7 @@
 //! operators; those that take too long first.
 use super::{rows, words};
 use crate::api::apps::{Board, Launching};
+use crate::client::Client;
 use crate::clock::Clock;
 use crate::domain::estimate::said;
 use crate::domain::id::AppSessionId;
@@ -21,6 +22,8 @@ use time::OffsetDateTime;
 
 pub(super) const PATH: &str = "/portal/operator/launches";
 const TITLE: &str = "Launches";
+/// The id of the element that holds the connection.
+const FEED: &str = "feed";
 
 pub(super) async fn show(viewer: Viewer) -> Result<Response, Error> {
     let board = match viewer.api.board().await {
@@ -31,16 +34,17 @@ pub(super) async fn show(viewer: Viewer) -> Result<Response, Error> {
         Err(error) => return Err(error.into()),
     };
     let main = html! {
+        noscript { meta http-equiv="refresh" content="15"; }
         div.head {
             div {
-                div.row { h1 { (TITLE) } span.live #live { noscript { "Reload for news" } } }
+                div.row { h1 { (TITLE) } span.live #live { noscript { "Refreshes by itself" } } }
                 p { "Every app of all workspaces that starts or stops. Those that take longer than usual first." }
             }
         }
         section.card.flush {
             h2.vh #board-h { "Live launches" }
             (table(&board, viewer.now))
-            (live::connection("feed", &format!("{PATH}/live"), Mark::default()))
+            (live::connection(FEED, &format!("{PATH}/live"), Mark::default()))
         }
     };
     Ok(shell::page(&viewer, TITLE, Nav::Board, main).into_response())
@@ -57,12 +61,17 @@ fn refused(viewer: &Viewer) -> Response {
 
 pub(super) async fn live(viewer: Viewer, State(portal): State<Portal>) -> Result<Response, Error> {
     let boards = viewer.api.follow_board().await?;
-    Ok(live::answer(messages(boards, portal.config.clock)))
+    Ok(live::answer(messages(
+        boards,
+        portal.config.clock,
+        viewer.api,
+    )))
 }
 
 fn messages(
     boards: impl Stream<Item = Result<Board, crate::client::Error>> + Send + 'static,
     clock: Clock,
+    api: Client,
 ) -> impl Stream<Item = (Mark, Markup)> + Send + 'static {
     async_stream::stream! {
         let mut boards = Box::pin(boards);
@@ -83,6 +92,9 @@ fn messages(
             if !markup.0.is_empty() {
                 yield (Mark::default(), markup);
             }
+        }
+        if live::is_dismissed(&api).await {
+            yield (Mark::default(), live::dismissal(FEED, PATH));
         }
     }
 }

@@ -26,6 +26,7 @@ pub(super) async fn index(viewer: Viewer) -> Result<Response, Error> {
     let active = told(viewer.api.apps(&not_ended).await)?;
     let past = told(viewer.api.apps(&asked.filter()).await)?;
     let main = html! {
+        (crate::web::logs::colors())
         div.head { div { h1 { "Templates" } p { "Apps that start here and open in your browser." } } }
         @if let Ok(list) = &active { (running(&list.app_sessions)) }
         section.mt aria-labelledby="catalogue-h" {
@@ -39,7 +40,7 @@ pub(super) async fn index(viewer: Viewer) -> Result<Response, Error> {
             }
         }
         section.card.flush.mt {
-            header { h2 #past-h { "Past sessions" } }
+            header { h2 #past-h { "Past sessions" } a href=(super::SESSIONS) { "All sessions" } }
             @match &past {
                 Ok(list) => {
                     @if list.app_sessions.is_empty() { p.empty { "Sessions that have ended are listed here." } }
@@ -126,7 +127,7 @@ fn card(template: &Template) -> Markup {
             div.small.mute hx-ignore {
                 p { (text::visible(&template.summary)) }
                 p { @if services.len() == 1 { "Service: " } @else { "Services: " } (services.join(", ")) }
-                p.half { "Starts in " (words::span(template.usual_start)) ", " (words::source(template.usual_start)) "." }
+                p.half { "Starts in " (words::about(template.usual_start)) ", " (words::source(template.usual_start)) "." }
                 @if !template.launchable && let Some(why) = why {
                     p.half { (text::visible(&why.message)) @if let Some(action) = &why.action { " " (text::visible(action)) } }
                 }

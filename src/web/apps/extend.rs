@@ -1,5 +1,6 @@
 //! More time for a session: the price first, then the yes to it.
 use super::Which;
+use super::price;
 use super::words::{self, minute};
 use crate::api::apps::{Extend, Extension, Session};
 use crate::domain::app::Phase;
@@ -168,7 +169,7 @@ fn draw(
                     }
                 }
             }
-            @if let Some(offer) = offer { (price(&action, offer, wrong)) }
+            @if let Some(offer) = offer { (offered(&action, offer, wrong)) }
         }
     };
     let status = if wrong.is_nothing() {
@@ -180,8 +181,9 @@ fn draw(
     (status, shell::page(viewer, &title, Nav::Templates, main)).into_response()
 }
 
-fn price(action: &str, offer: &Extension, wrong: &Wrong) -> Markup {
+fn offered(action: &str, offer: &Extension, wrong: &Wrong) -> Markup {
     let ack = offer.estimate_id.to_string();
+    let covered = offer.hold_usd <= offer.available_usd;
     html! {
         form.card.est method="post" action=(action) aria-labelledby="est-h" {
             header {
@@ -192,16 +194,16 @@ fn price(action: &str, offer: &Extension, wrong: &Wrong) -> Markup {
             div {
                 dl.dl.two {
                     div { dt { "Stops at" } dd { (minute(offer.stops_at)) } }
-                    div { dt { "Your balance" } dd { (offer.available_usd) } }
+                    div { dt { "Your balance" } dd { (ui::balance(offer.available_usd)) } }
                 }
-                @if offer.hold_usd > offer.available_usd {
-                    (ui::note(ui::Kind::Bad, html! { p.strong { "Your balance does not cover it" } p { "A shorter time may fit." } }))
-                }
+                @if !covered { (price::too_little(offer.available_usd, offer.hourly_rate_usd)) }
             }
-            div {
-                (form::hidden("minutes", &offer.minutes.to_string()))
-                (form::checkbox("ack", &ack, false, html! { "I have read this price." }, wrong))
-                button.btn.pri.wide { "Extend the session" }
+            @if covered {
+                div {
+                    (form::hidden("minutes", &offer.minutes.to_string()))
+                    (form::checkbox("ack", &ack, false, html! { "I have read this price." }, wrong))
+                    button.btn.pri.wide { "Extend the session" }
+                }
             }
         }
     }

@@ -4,10 +4,12 @@
 //! what each row looked like, as a hash.
 use super::{output, rows, words};
 use crate::api::apps::{Change, Session};
-use crate::client::Error;
+use crate::client::{Client, Error};
 use crate::clock::Clock;
 use crate::domain::app::Phase;
 use crate::web::live::{self, Mark};
+use crate::web::shell;
+use crate::web::ui::Usd;
 use futures_util::{Stream, StreamExt as _};
 use maud::{Markup, html};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -22,6 +24,8 @@ pub(super) struct Feed {
     seen: Mark,
     /// Nothing yet before the first message.
     phase: Option<Phase>,
+    /// Whether it has been said that it takes longer than usual.
+    slow: bool,
     /// What was sent last, row by row.
     drawn: Vec<u64>,
     /// For the message after this one: htmx looks for the targets of a message
@@ -36,6 +40,7 @@ impl Feed {
             clock,
             seen,
             phase: None,
+            slow: false,
             drawn: Vec::new(),
             next: None,
         }
@@ -62,6 +67,9 @@ impl Feed {
             moved
         };
 
+        let slow = session.steps.iter().any(|step| step.slow);
+        let slower = slow && !std::mem::replace(&mut self.slow, slow);
+
         let mut partials = self.changed(session, first);
         if moved
             && !first
@@ -75,8 +83,12 @@ impl Feed {
         }
         partials.extend(output::happened(events));
         partials.extend(output::printed(lines, self.seen.log));
-        if says {
-            let spoken = words::spoken(session);
+        let spoken = if says {
+            Some(words::spoken(session))
+        } else {
+            (slower && !first).then(|| "It takes longer than usual.".to_owned())
+        };
+        if let Some(spoken) = spoken {
             partials.push(live::partial("#say", "textContent", html! { (spoken) }));
         }
         if let Some(last) = events.last() {
@@ -129,23 +141,29 @@ fn looks(row: &(String, Markup)) -> u64 {
     hasher.finish()
 }
 
+/// What can be spent now, wherever the page says so.
+pub(super) fn money(balance: Usd) -> Markup {
+    let [purse, wallet] = shell::wallets(balance, None);
+    html! { (live::redraw("#purse", purse)) (live::redraw("#wallet", wallet)) }
+}
+
 /// The tab says when it is ready.
 fn title(session: &Session) -> Markup {
     let title = super::page::title(session);
     live::partial("title", "textContent", html! { (title) " · Jungle Grid" })
 }
 
-/// Follows `changes` until they end.
+/// Follows `changes` until they end. They are the session's that is at `path`, and what
+/// `api` may see.
 pub(super) fn messages(
     mut feed: Feed,
+    (api, path): (Client, String),
     changes: impl Stream<Item = Result<Change, Error>> + Send + 'static,
 ) -> impl Stream<Item = (Mark, Markup)> + Send + 'static {
     async_stream::stream! {
         let mut changes = Box::pin(changes);
         while let Some(change) = changes.next().await {
-            // Signed out, or the orchestrator is gone: the browser comes back and
-            // goes on where it was.
-            let Ok(change) = change else { return };
+            let Ok(change) = change else { break };
             let message = feed.message(&change);
             drop(change);
             if let Some(message) = message {
@@ -155,8 +173,13 @@ pub(super) fn messages(
                 yield message;
             }
         }
-        if let Some(message) = feed.over() {
-            yield message;
+        if let Some((seen, goodbye)) = feed.over() {
+            // What was set aside and not used has come back.
+            let balance = api.session().await.ok().map(|session| session.balance_usd);
+            yield (seen, html! { @if let Some(balance) = balance { (money(balance)) } (goodbye) });
+        } else if live::is_dismissed(&api).await {
+            yield (feed.seen, live::dismissal(ID, &path));
         }
+        // Else the orchestrator is gone: the browser comes back and goes on where it was.
     }
 }

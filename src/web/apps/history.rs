@@ -153,6 +153,7 @@ pub(super) async fn index(
         return Ok(Fragment(listing).into_response());
     }
     let main = html! {
+        (crate::web::logs::colors())
         div.head {
             div {
                 p.crumbs { a href=(super::CATALOGUE) { "Templates" } }
@@ -266,7 +267,7 @@ pub(super) fn table(
 ) -> Markup {
     html! {
         div.scroll role="region" aria-labelledby=(heading) tabindex="0" {
-            table.tbl.fold {
+            table.tbl.fold.past {
                 thead {
                     tr {
                         th scope="col" { "Session" }

@@ -33,8 +33,9 @@ pub(super) fn page(change: &Change, now: OffsetDateTime) -> Markup {
         "5"
     };
     html! {
+        (crate::web::logs::colors())
         @if active { noscript { meta http-equiv="refresh" content=(refresh); } }
-        (head(session, now))
+        (head(session))
         p.vh #say role="status" aria-live="polite" {}
         div.cols {
             div.stack {
@@ -80,7 +81,7 @@ pub(super) fn connection_again(session: &Session, seen: Mark) -> Markup {
     }
 }
 
-fn head(session: &Session, now: OffsetDateTime) -> Markup {
+fn head(session: &Session) -> Markup {
     html! {
         div.head {
             div {
@@ -93,7 +94,7 @@ fn head(session: &Session, now: OffsetDateTime) -> Markup {
                     }
                 }
                 p {
-                    "Session " span.mono { (rows::short(&session.id.to_string())) } ", launched " (ui::time(session.created_at, now))
+                    "Session " span.mono { (rows::short(&session.id.to_string())) } ", launched " (ui::exact(session.created_at))
                     @if !session.status.ended() {
                         noscript { ". " a href={ (super::path(session.id)) "/watch" } { "Watch it without reloading" } }
                     }
@@ -170,7 +171,7 @@ fn resources(session: &Session) -> Markup {
                 @if session.disk_gb > 0.0 { dt { "Disk" } dd { (gb(session.disk_gb)) " GB" } }
                 @if let Some(node) = &session.node { dt { "Machine" } dd hx-ignore { (text::visible(node)) } }
                 dt { "Image" }
-                dd.mono hx-ignore { @if session.image == "host" { "this machine's own system" } @else { (text::visible(&session.image)) } }
+                dd hx-ignore { @if session.image == "host" { "This machine's own system" } @else { span.mono { (text::visible(&session.image)) } } }
                 dt { "Template" } dd { "version " (text::visible(&session.template_version)) }
                 dt { "Job" } (rows::job(session))
                 (settings::given(session))
@@ -182,7 +183,7 @@ fn resources(session: &Session) -> Markup {
 fn keeps(session: &Session) -> Markup {
     html! {
         section.card aria-labelledby="kept-h" {
-            header { h2 #kept-h { "When it stops" } }
+            header { h2 #kept-h { "What is kept" } }
             (kept_and_lost(session))
         }
     }

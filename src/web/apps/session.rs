@@ -64,7 +64,8 @@ pub(super) async fn live(
 ) -> Result<Response, Error> {
     let changes = viewer.api.follow_app(id, seen.event, seen.log).await?;
     let feed = Feed::new(portal.config.clock, seen);
-    Ok(live::answer(feed::messages(feed, changes)))
+    let whose = (viewer.api, super::path(id));
+    Ok(live::answer(feed::messages(feed, whose, changes)))
 }
 
 /// The same once, for browsers that the stream does not reach.
@@ -82,7 +83,7 @@ pub(super) async fn poll(
     let mut feed = Feed::new(portal.config.clock, seen);
     let (seen, told) = feed.message(&change).unwrap_or_default();
     let further = match feed.over() {
-        Some((_, goodbye)) => goodbye,
+        Some((_, goodbye)) => html! { (feed::money(viewer.session.balance_usd)) (goodbye) },
         None => page::connection_again(&change.session, seen),
     };
     Ok(Fragment(html! { (told) (further) }).into_response())
@@ -108,10 +109,7 @@ pub(super) async fn stop(
     viewer: Viewer,
     Which(id): Which,
 ) -> Result<Response, Error> {
-    let body = Stop {
-        reason: Some("Stopped in the portal".into()),
-    };
-    match viewer.api.stop_app(id, &body).await {
+    match viewer.api.stop_app(id, &Stop::default()).await {
         Ok(_) => {}
         // It has ended by itself; its page says how.
         Err(error) if error.status() == Some(StatusCode::CONFLICT) => {}

@@ -1,5 +1,5 @@
 //! `/portal/templates/{slug}`: what a template is and needs, and its launch.
-use super::{price, settings, words};
+use super::{price, rows, settings, words};
 use crate::api::apps::Session;
 use crate::api::templates::{Choices, Estimate, Template, Volume};
 use crate::client::Client;
@@ -250,9 +250,11 @@ fn form(view: &View) -> Markup {
             div.cols.wide {
                 div.stack {
                     div.card.stack {
-                        h2 { "When should it stop?" }
-                        p.small.mute { "Whichever comes first. It can be stopped and extended at any time." }
-                        (wrong.labelled(&settings::labels(view.template)))
+                        div { h2 { "When should it stop?" } p.small.mute { "Whichever comes first. It can be stopped and extended at any time." }
+                            @if let Some(again) = view.again { p.small.mute { "As it was chosen for " a href=(super::path(again.id)) { "session " (rows::short(&again.id.to_string())) } "." } }
+                        }
+                        // Who goes from field to field goes on, and is told.
+                        (wrong.said(&settings::labels(view.template), !typed.action.is_empty()))
                         div.grid #choices {
                             (Field::new("max_hours", "After hours").value(&typed.max_hours).inputmode("decimal").required()
                                 .hint(&longest).wrong(wrong).input())
@@ -266,7 +268,7 @@ fn form(view: &View) -> Markup {
                     }
                     (settings::card(view))
                 }
-                (price::card(view.estimate.as_ref(), view.template.hourly_rate_usd, wrong))
+                (price::card(view.estimate.as_ref(), view.template.hourly_rate_usd, wrong, typed.action == "price"))
             }
         }
     }
@@ -301,7 +303,7 @@ fn needs(template: &Template) -> Markup {
                 }
                 @if template.cpus > 0 || template.memory_gb > 0.0 { dt { "CPU" } dd { (words::processors(template.cpus, template.memory_gb)) } }
                 @if template.disk_gb > 0.0 { dt { "Disk" } dd { (gb(template.disk_gb)) } }
-                dt { "Starts in" } dd { (words::span(template.usual_start)) span.mute { ", " (words::source(template.usual_start)) } }
+                dt { "Starts in" } dd { (words::about(template.usual_start)) span.mute { ", " (words::source(template.usual_start)) } }
                 dt { "Price" } dd { (template.hourly_rate_usd) " per hour" }
                 @if !template.launchable && !template.settings.is_empty() { dt { "Asks for" } dd hx-ignore { (settings::asked_for(template)) } }
                 dt { "On a phone" } dd { @if template.mobile { "Comfortable" } @else { "Made for larger screens" } }
@@ -348,7 +350,7 @@ fn licence(template: &Template) -> Markup {
                     dt { "Source" } dd { a href=(source) rel="noreferrer" { (source.host_str().unwrap_or("source")) (source.path().trim_end_matches('/')) } }
                 }
                 dt { "Template" } dd { "version " (text::visible(&template.version)) }
-                dt { "Image" } dd.mono { @if template.image == "host" { "this machine's own system" } @else { (text::visible(&template.image)) } @if template.image_size_gb > 0.0 { " (" (words::number(template.image_size_gb)) " GB)" } }
+                dt { "Image" } dd { @if template.image == "host" { "This machine's own system" } @else { span.mono { (text::visible(&template.image)) } } @if template.image_size_gb > 0.0 { span.mute { ", " (words::number(template.image_size_gb)) " GB" } } }
             }
             @for note in &template.notes { p.small.half hx-ignore { (text::visible(note)) } }
         }

@@ -83,8 +83,8 @@ pub(in crate::web) const fn ended_for(code: EndCode) -> &'static str {
     match code {
         EndCode::Stopped => "It was stopped",
         EndCode::TimeLimit => "Its time was over",
-        EndCode::MoneyLimit => "It had cost what it was allowed to",
-        EndCode::Idle => "Stopped because nobody used it",
+        EndCode::MoneyLimit => "It reached its money limit",
+        EndCode::Idle => "Nobody had used it",
         EndCode::Exited => "The app ended by itself",
         EndCode::Rejected => "No machine can run it",
         EndCode::ImageMissing => "The image could not be had",
@@ -96,17 +96,33 @@ pub(in crate::web) const fn ended_for(code: EndCode) -> &'static str {
     }
 }
 
-/// `2 min`, `2 min – 4 min`.
+/// `2 min`, `2–4 min`.
 pub(super) fn span(usual: Usual) -> String {
     spans(usual.low_seconds, usual.high_seconds)
 }
 
+/// The same to the minute, rounded outward, where it takes minutes.
+pub(super) fn about(usual: Usual) -> String {
+    let minutes = |seconds: i64| if seconds < 60 { 1 } else { 60 };
+    let (low, high) = (usual.low_seconds.max(0), usual.high_seconds.max(0));
+    let (down, up) = (minutes(low), minutes(high));
+    spans(low / down * down, (high + up - 1) / up * up)
+}
+
 pub(super) fn spans(low: i64, high: i64) -> String {
-    let (low, high) = (said(low.max(0)), said(high.max(0)));
-    if low == high {
-        high
-    } else {
-        format!("{low} – {high}")
+    let (least, most) = (said(low.max(0)), said(high.max(0)));
+    if least == most {
+        return most;
+    }
+    if low <= 0 {
+        return format!("up to {most}");
+    }
+    // One unit is enough for both.
+    match (least.split_once(' '), most.split_once(' ')) {
+        (Some((low, unit)), Some((high, same))) if unit == same && !unit.contains(' ') => {
+            format!("{low}–{high} {unit}")
+        }
+        _ => format!("{least} – {most}"),
     }
 }
 
@@ -230,9 +246,9 @@ pub(super) fn minutes(hours: f64) -> i64 {
 }
 
 /// What keeps something from being launched, each with what to do about it.
-pub(super) fn checks(checks: &[Check]) -> Markup {
+pub(super) fn checks<'c>(checks: impl IntoIterator<Item = &'c Check>) -> Markup {
     html! {
-        @for check in checks.iter().filter(|check| check.status != "passed") {
+        @for check in checks.into_iter().filter(|check| check.status != "passed") {
             div.note.(if check.is_blocked() { "is-bad" } else { "is-warn" }) hx-ignore {
                 (ui::icon(if check.is_blocked() { "x" } else { "warn" }))
                 p.strong { (text::visible(&check.message)) }
@@ -297,6 +313,35 @@ mod tests {
         );
         assert_eq!(sentence("Version 1.2 ended."), ("Version 1.2 ended.", ""));
         assert_eq!(sentence(""), ("", ""));
+    }
+
+    #[test]
+    fn times_are_said_in_few_words() {
+        for (low, high, said) in [
+            (0, 0, "0 s"),
+            (0, 10, "up to 10 s"),
+            (1, 7, "1–7 s"),
+            (20, 90, "20 s – 1 min 30 s"),
+            (80, 140, "1 min 20 s – 2 min 20 s"),
+            (120, 240, "2–4 min"),
+            (90, 5_400, "1 min 30 s – 1 h 30 min"),
+            (7_200, 10_800, "2–3 h"),
+        ] {
+            assert_eq!(spans(low, high), said);
+        }
+        for (low, high, said) in [
+            (1, 7, "1–7 s"),
+            (20, 81, "20 s – 2 min"),
+            (81, 660, "1–11 min"),
+            (305, 1_500, "5–25 min"),
+        ] {
+            let usual = Usual {
+                low_seconds: low,
+                high_seconds: high,
+                samples: 0,
+            };
+            assert_eq!(about(usual), said);
+        }
     }
 
     #[test]

@@ -94,6 +94,11 @@ impl Wrong {
 
     /// The same, with what each field is called: ids and labels, in their order.
     pub(crate) fn labelled<S: AsRef<str>>(&self, fields: &[(S, S)]) -> Markup {
+        self.said(fields, true)
+    }
+
+    /// The same; without `focused`, whoever is at a field stays there.
+    pub(crate) fn said<S: AsRef<str>>(&self, fields: &[(S, S)], focused: bool) -> Markup {
         let count = self.fields.len();
         let fields = || {
             fields
@@ -103,7 +108,7 @@ impl Wrong {
         let elsewhere = |field: &str| fields().all(|(id, _)| id != field);
         html! {
             @if !self.is_nothing() {
-                div.note.is-bad role="alert" tabindex="-1" autofocus {
+                div.note.is-bad role="alert" tabindex="-1" autofocus[focused] {
                     (icon("warn"))
                     @if let Some(message) = &self.message { p { (message) } }
                     @if count == 1 { p.strong { "There is a problem" } }

@@ -155,7 +155,10 @@ async fn a_stream_ends_with_its_session() {
         "{lines}"
     );
     let goodbye = &messages.last().unwrap().1;
-    assert_eq!(targets(goodbye), ["#poll", "#stop", "#feed"]);
+    assert_eq!(
+        targets(goodbye),
+        ["#purse", "#wallet", "#poll", "#stop", "#feed"]
+    );
     assert!(!goodbye.contains("hx-sse"), "{goodbye}");
     browser.stream(&before, &[change(before.clone())]);
     let cut = browser.live(&before, "4.3").await;
@@ -185,6 +188,11 @@ fn worlds() -> Vec<Session> {
     worlds
 }
 
+/// A line of which every letter has another colour.
+fn colored() -> String {
+    "\u{1b}[1;31;42m<\u{1b}[0m\u{1b}[4;95m&".repeat(120)
+}
+
 /// The same session with hostile words wherever it has words.
 fn poisoned(mut session: Session) -> Session {
     let long = HOSTILE.repeat(9);
@@ -212,7 +220,15 @@ fn poisoned(mut session: Session) -> Session {
     if let Some(end) = &mut session.end {
         end.message.clone_from(&long);
         end.advice.clone_from(&long);
-        end.last_lines = end.last_lines.iter().map(|_| long.clone()).collect();
+        let lines = end.last_lines.iter().enumerate();
+        let of = |n: usize| {
+            if n.is_multiple_of(2) {
+                long.clone()
+            } else {
+                colored()
+            }
+        };
+        end.last_lines = lines.map(|(n, _)| of(n)).collect();
     }
     session.kept = vec![long.clone()];
     session.lost = vec![long];
@@ -240,7 +256,11 @@ async fn no_update_of_a_row_is_larger_than_600_bytes() {
                 line(
                     n,
                     if n % 7 == 0 { "stderr" } else { "stdout" },
-                    &HOSTILE.repeat(10),
+                    &if n % 3 == 0 {
+                        colored()
+                    } else {
+                        HOSTILE.repeat(10)
+                    },
                 )
             })
             .collect();
