@@ -196,7 +196,7 @@ fn offered(action: &str, offer: &Extension, wrong: &Wrong) -> Markup {
                     div { dt { "Stops at" } dd { (minute(offer.stops_at)) } }
                     div { dt { "Your balance" } dd { (ui::balance(offer.available_usd)) } }
                 }
-                @if !covered { (price::too_little(offer.available_usd, offer.hourly_rate_usd)) }
+                @if !covered { (price::too_little(offer.available_usd, offer.hourly_rate_usd, false)) }
             }
             @if covered {
                 div {

@@ -83,10 +83,12 @@ impl Feed {
         }
         partials.extend(output::happened(events));
         partials.extend(output::printed(lines, self.seen.log));
-        let spoken = if says {
-            Some(words::spoken(session))
-        } else {
-            (slower && !first).then(|| "It takes longer than usual.".to_owned())
+        let warning = events.iter().rfind(|event| event.level == "warning");
+        let spoken = match warning {
+            _ if says => Some(words::spoken(session)),
+            _ if first => None,
+            Some(warning) => Some(format!("{}.", words::fit(&warning.title, 100))),
+            None => slower.then(|| "It takes longer than usual.".to_owned()),
         };
         if let Some(spoken) = spoken {
             partials.push(live::partial("#say", "textContent", html! { (spoken) }));

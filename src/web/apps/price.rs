@@ -70,7 +70,7 @@ fn known(estimate: &Estimate, wrong: &Wrong, asked: bool) -> Markup {
             @if covered {
                 p.small { "Your balance of " (ui::balance(available)) " covers it." }
             } @else {
-                (too_little(available, rate))
+                (too_little(available, rate, true))
             }
             p.small.mute { "Valid until " (minute(estimate.expires_at)) "." }
         }
@@ -83,8 +83,9 @@ fn known(estimate: &Estimate, wrong: &Wrong, asked: bool) -> Markup {
     }
 }
 
-/// What cannot be had for `available`, and what could.
-pub(super) fn too_little(available: Usd, rate: Usd) -> Markup {
+/// What cannot be had for `available`, and what could: also less time than can be chosen,
+/// where a `limit` in dollars can.
+pub(super) fn too_little(available: Usd, rate: Usd, limit: bool) -> Markup {
     let seconds = available.seconds_at(rate).unwrap_or_default();
     html! {
         div.note.is-bad {
@@ -92,6 +93,7 @@ pub(super) fn too_little(available: Usd, rate: Usd) -> Markup {
             p.strong { "Your balance of " (ui::balance(available)) " does not cover it" }
             p {
                 @match seconds / QUARTER {
+                    ..1 if limit && seconds >= 60 => { "Enter " (ui::balance(available)) " as the limit in dollars, or add money to your wallet first." }
                     ..1 => "It is not enough for a quarter of an hour. Add money to your wallet first.",
                     quarters => { (said(quarters * QUARTER)) " would fit: enter fewer hours." }
                 }

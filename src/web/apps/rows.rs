@@ -7,7 +7,7 @@ use crate::domain::app::{Phase, ServiceState};
 use crate::domain::estimate::said;
 use crate::web::ui::{self, Kind};
 use maud::{Markup, html};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 /// No row takes more than this on the wire, with what says where it goes.
 pub(super) const LARGEST: usize = 600;
@@ -154,6 +154,21 @@ pub(super) fn note(session: &Session, now: OffsetDateTime) -> Markup {
 
 /// A warning before it stops by itself.
 fn ending(session: &Session, now: OffsetDateTime) -> Markup {
+    let idle = i64::from(session.choices.idle_minutes.unwrap_or_default());
+    let used = session.last_used_at.max(session.ready_at);
+    // Whoever has only just looked away is not warned.
+    let near = Duration::minutes(idle.min(10)) / 2;
+    if idle > 0
+        && let Some(used) = used
+        && let until = used + Duration::minutes(idle)
+        && until - now <= near
+        && session.stops_at.is_none_or(|at| until < at)
+    {
+        return ui::note(
+            Kind::Warn,
+            html! { p.strong { "Stops at " (minute(until)) " unless it is used" } p { "Nobody has used it since " (minute(used)) "." } },
+        );
+    }
     let Some(at) = session.stops_at else {
         return html! {};
     };

@@ -1,14 +1,15 @@
 //! What a page says in passing: colours of output, what is slow, who is signed out, and
 //! what a form says to whoever is on the way from field to field.
 use super::{Browser, parse, path, targets};
-use crate::apps_double::{change, ended, estimate, line, list, session};
-use crate::double::TOKEN;
+use crate::apps_double::{change, ended, estimate, event, line, list, session};
+use crate::double::{NOW, TOKEN};
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use junglegrid::api::apps::Session;
 use junglegrid::domain::app::{EndCode, Phase};
 use junglegrid::domain::money::Usd;
+use time::Duration;
 use tower::ServiceExt as _;
 
 const RED: &str = "\u{1b}[1;31mERROR\u{1b}[0m no weights";
@@ -108,6 +109,41 @@ async fn what_takes_longer_than_usual_is_spoken_of_once() {
     });
     assert_eq!(said.collect::<Vec<_>>(), [0, 1, 0]);
     assert!(live[1].1.contains("It takes longer than usual."));
+}
+
+#[tokio::test]
+async fn what_is_about_to_stop_says_so() {
+    let browser = Browser::new();
+    let mut idle = session(28, Phase::Running);
+    idle.choices.idle_minutes = Some(20);
+    idle.stops_at = Some(NOW + Duration::hours(1));
+    idle.ready_at = Some(NOW - Duration::hours(1));
+    let used = |minutes| Some(NOW - Duration::minutes(minutes));
+    idle.last_used_at = used(14);
+    assert_eq!(browser.page_of(&idle).await.text("#note"), "");
+    idle.last_used_at = used(15);
+    let note = browser.page_of(&idle).await.text("#note");
+    assert!(
+        note.starts_with("Stops at 14:35 UTC unless it is used"),
+        "{note}"
+    );
+    // What comes first is what counts.
+    idle.stops_at = Some(NOW + Duration::minutes(4));
+    let note = browser.page_of(&idle).await.text("#note");
+    assert!(
+        note.starts_with("Stops at 14:34 UTC, in less than 5"),
+        "{note}"
+    );
+
+    let mut warned = change(idle.clone());
+    let title = "Stops in 4 min";
+    let mut event = event(5, "app.stops_soon", Phase::Running, title, "Extend it.");
+    event.level = "warning".into();
+    warned.events = vec![event];
+    browser.stream(&idle, &[change(idle.clone()), warned]);
+    let live = browser.live(&idle, "4.3").await;
+    let said = r##"hx-target="#say" hx-swap="textContent">Stops in 4 min.<"##;
+    assert!(live[1].1.contains(said), "{}", live[1].1);
 }
 
 #[tokio::test]
