@@ -18,12 +18,16 @@ use http::StatusCode;
 use maud::{Markup, html};
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::time::{Instant, interval_at};
 
 pub(super) const PATH: &str = "/portal/operator/launches";
 const TITLE: &str = "Launches";
 /// The id of the element that holds the connection.
 const FEED: &str = "feed";
+/// How often the times of a board that stays as it is are told.
+const TICK: Duration = Duration::from_secs(5);
 
 pub(super) async fn show(viewer: Viewer) -> Result<Response, Error> {
     let board = match viewer.api.board().await {
@@ -61,25 +65,39 @@ fn refused(viewer: &Viewer) -> Response {
 
 pub(super) async fn live(viewer: Viewer, State(portal): State<Portal>) -> Result<Response, Error> {
     let boards = viewer.api.follow_board().await?;
-    Ok(live::answer(messages(
-        boards,
-        portal.config.clock,
-        viewer.api,
-    )))
+    let told = messages(boards, portal.config.clock, viewer.api, TICK);
+    Ok(live::answer(told))
 }
 
 fn messages(
     boards: impl Stream<Item = Result<Board, crate::client::Error>> + Send + 'static,
     clock: Clock,
     api: Client,
+    tick: Duration,
 ) -> impl Stream<Item = (Mark, Markup)> + Send + 'static {
     async_stream::stream! {
         let mut boards = Box::pin(boards);
+        let mut ticks = interval_at(Instant::now() + tick, tick);
+        let mut latest = Board { launches: Vec::new() };
         let mut shown: Option<Vec<Shown>> = None;
-        while let Some(Ok(board)) = boards.next().await {
+        loop {
+            let board = tokio::select! {
+                next = boards.next() => match next {
+                    Some(Ok(board)) => Some(board),
+                    _ => break,
+                },
+                _ = ticks.tick() => None,
+            };
             let now = clock.now();
+            let Some(board) = board else {
+                let times = html! { @for one in &latest.launches { (went_on(one, now)) } };
+                if !times.0.is_empty() {
+                    yield (Mark::default(), times);
+                }
+                continue;
+            };
             let before = shown.take();
-            let after: Vec<Shown> = board.launches.iter().map(|one| Shown::of(one, now)).collect();
+            let after: Vec<Shown> = board.launches.iter().map(Shown::of).collect();
             let markup = match &before {
                 // A table is there, and stays.
                 Some(before) if !before.is_empty() && !after.is_empty() => html! {
@@ -89,6 +107,7 @@ fn messages(
                 _ => live::redraw("#board", table(&board, now)),
             };
             shown = Some(after);
+            latest = board;
             if !markup.0.is_empty() {
                 yield (Mark::default(), markup);
             }
@@ -99,7 +118,8 @@ fn messages(
     }
 }
 
-/// A row as it was sent: which it is, and what it looks like in short.
+/// A row as it was sent: which it is, and what it looks like in short, apart from the time
+/// that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shown {
     id: AppSessionId,
@@ -107,9 +127,9 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(one: &Launching, now: OffsetDateTime) -> Self {
+    fn of(one: &Launching) -> Self {
         let mut hasher = DefaultHasher::new();
-        row(one, now).0.hash(&mut hasher);
+        row(one, one.phase_since).0.hash(&mut hasher);
         Self {
             id: one.id,
             looks: hasher.finish(),
@@ -205,14 +225,24 @@ fn row_id(id: AppSessionId) -> String {
     format!("b{}", &id[id.len().saturating_sub(12)..])
 }
 
+/// How long it has been in its phase.
+fn time(one: &Launching, now: OffsetDateTime) -> String {
+    said((now - one.phase_since).whole_seconds().max(0))
+}
+
+/// The same on a page that has the row.
+fn went_on(one: &Launching, now: OffsetDateTime) -> Markup {
+    let cell = format!("#{} .num", row_id(one.id));
+    live::partial(&cell, "textContent", html! { (time(one, now)) })
+}
+
 /// At most [`rows::LARGEST`] with what says where it goes.
 fn row(one: &Launching, now: OffsetDateTime) -> Markup {
-    let time = (now - one.phase_since).whole_seconds().max(0);
     html! {
         tr #(row_id(one.id)) hx-ignore {
             th scope="row" { bdi { (words::fit(&one.template_name, 36)) } small { (rows::short(&one.id.to_string())) } }
             td { @if one.slow { (words::slow(one.status)) } @else { (words::badge(one.status)) } }
-            td.num { (said(time)) }
+            td.num { (time(one, now)) }
             td { @match one.usual { Some(usual) => (words::span(usual)), None => {} } }
             td { (words::fit(&one.workspace_name, 36)) }
             td { @match &one.node { Some(node) => (words::fit(node, 30)), None => {} } }

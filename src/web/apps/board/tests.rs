@@ -74,3 +74,44 @@ fn one_row_that_moves_moves_alone() {
         [Step::Insert(0, Some(second.id))]
     );
 }
+
+fn launching() -> Launching {
+    Launching {
+        id: shown(1, 0).id,
+        template: "files".into(),
+        template_name: "Files".into(),
+        mark: "FI".into(),
+        workspace_name: "Moabi Labs".into(),
+        status: crate::domain::app::Phase::Services,
+        status_message: "Checking.".into(),
+        phase_since: OffsetDateTime::UNIX_EPOCH,
+        usual: None,
+        slow: false,
+        node: None,
+    }
+}
+
+#[tokio::test]
+async fn time_goes_on_where_nothing_changes() {
+    let clock = Clock::manual(OffsetDateTime::UNIX_EPOCH);
+    clock.advance(time::Duration::seconds(3));
+    let board = Board {
+        launches: vec![launching()],
+    };
+    let boards = futures_util::stream::iter([Ok(board)]).chain(futures_util::stream::pending());
+    let api = Client::in_process(axum::Router::new());
+    let told = messages(boards, clock.clone(), api, Duration::from_millis(5));
+    let mut told = Box::pin(told);
+    let (_, first) = told.next().await.unwrap();
+    let three = "<td class=\"num\">3 s</td>";
+    assert!(first.0.contains(three), "{}", first.0);
+    clock.advance(time::Duration::seconds(60));
+    loop {
+        let (_, next) = told.next().await.unwrap();
+        let cell = format!("hx-target=\"#{} .num\"", row_id(launching().id));
+        assert!(next.0.contains(&cell), "{}", next.0);
+        if next.0.contains(">1 min 3 s<") {
+            break;
+        }
+    }
+}

@@ -13,9 +13,10 @@ pub(in crate::web) fn draw_some(line: &str, chars: usize, room: usize) -> Markup
         }
         chars -= run.text.chars().count();
         let tags = run.draw().0.len() - html! { (run.text) }.0.len();
-        match room.checked_sub(tags) {
-            Some(left) => room = left,
-            None => (room, run.style) = (0, Style::default()),
+        if let Some(left) = room.checked_sub(tags) {
+            room = left;
+        } else {
+            (room, run.style) = (0, Style::default());
         }
         !run.text.is_empty()
     });
