@@ -10,14 +10,14 @@ use maud::{Markup, html};
 /// The least that an app runs or is extended for, in seconds.
 const QUARTER: i64 = 900;
 
-/// `asked`, it takes over the focus: on a phone it is further down.
+/// `asked`, it takes over the focus.
 pub(super) fn card(estimate: Option<&Estimate>, rate: Usd, wrong: &Wrong, asked: bool) -> Markup {
     html! {
         section.card.est #estimate aria-labelledby="est-h" {
             @match estimate {
                 None => (unknown(rate)),
                 Some(estimate) if !estimate.launchable => (blocked(estimate)),
-                Some(estimate) => (known(estimate, wrong, asked && wrong.is_nothing())),
+                Some(estimate) => (known(estimate, wrong, asked)),
             }
         }
     }

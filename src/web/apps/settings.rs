@@ -27,13 +27,14 @@ fn field(setting: &Setting) -> String {
 
 /// The fields, once there is a price to say yes to: a page without scripts does not send
 /// secrets back, so they are asked for last. Before that, what will be asked for.
-pub(super) fn card(view: &View) -> Markup {
+/// `asked`, they take over the focus.
+pub(super) fn card(view: &View, asked: bool) -> Markup {
     let settings = &view.template.settings;
     let asks = view.estimate.is_some();
     html! {
         @if !settings.is_empty() {
             section.card.stack #settings aria-labelledby="settings-h" {
-                h2 #settings-h { "Settings" }
+                h2 #settings-h tabindex=[asked.then_some("-1")] autofocus[asked] { "Settings" }
                 @if asks {
                     div.grid { @for setting in settings { (input(view, setting)) } }
                     @if settings.iter().any(|setting| setting.secret) {
@@ -74,7 +75,8 @@ pub(super) fn missing(
             .get(&setting.name)
             .is_none_or(|value| value.expose().is_empty());
         if empty && earlier(again, setting).is_none_or(|given| !given.kept) {
-            let why = format!("{} is needed to start it.", text::visible(&setting.label));
+            // What it is called, its label says.
+            let why = "The app does not start without it.".to_owned();
             wrong.fields.entry(field(setting)).or_insert(why);
         }
     }

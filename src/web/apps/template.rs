@@ -240,6 +240,8 @@ fn launch(view: &View) -> Markup {
 fn form(view: &View) -> Markup {
     let action = super::template_path(&view.template.slug);
     let (typed, wrong) = (&view.typed, &view.wrong);
+    // Whoever asks for the price is led to what has appeared, which may be out of sight.
+    let asked = typed.action == "price" && view.estimate.is_some() && wrong.is_nothing();
     let most = words::number(view.template.longest_hours);
     let longest = format!("Counted from when it is ready. At most {most}.");
     html! {
@@ -266,9 +268,9 @@ fn form(view: &View) -> Markup {
                             button.btn.pri[view.estimate.is_none()] name="do" value="price" formnovalidate { "See the price" }
                         }
                     }
-                    (settings::card(view))
+                    (settings::card(view, asked))
                 }
-                (price::card(view.estimate.as_ref(), view.template.hourly_rate_usd, wrong, typed.action == "price"))
+                (price::card(view.estimate.as_ref(), view.template.hourly_rate_usd, wrong, asked && view.template.settings.is_empty()))
             }
         }
     }

@@ -269,7 +269,7 @@ async fn launching_again_begins_with_the_same_choices_and_their_price() {
     );
 }
 
-fn with_settings() -> Template {
+pub(super) fn with_settings() -> Template {
     let setting = |name: &str, secret, required, default: &str| Setting {
         name: name.into(),
         label: format!("The {name}"),
@@ -328,7 +328,7 @@ async fn settings_are_asked_for_with_the_price_and_secrets_never_come_back() {
     assert_eq!(
         page.texts("[role=alert] a"),
         [
-            "The HF_TOKEN: The HF_TOKEN is needed to start it.",
+            "The HF_TOKEN: The app does not start without it.",
             "Confirm that you have read the price."
         ],
         "all at once"

@@ -1,5 +1,6 @@
 //! What a page says in passing: colours of output, what is slow, who is signed out, and
 //! what a form says to whoever is on the way from field to field.
+use super::launch::with_settings;
 use super::{Browser, parse, path, targets};
 use crate::apps_double::{change, ended, estimate, event, line, list, session};
 use crate::double::{NOW, TOKEN};
@@ -168,6 +169,17 @@ async fn a_form_takes_the_focus_only_from_who_has_sent_it() {
         let page = browser.post(at, &fields).await;
         assert_eq!(page.attributes(focused, "id"), [led_to], "{hours}");
     }
+    browser
+        .double
+        .reply("GET /v1/templates/files", 200, &with_settings());
+    let page = browser
+        .post(at, &[("do", "price"), ("max_hours", "4")])
+        .await;
+    assert_eq!(
+        page.attributes(focused, "id"),
+        ["settings-h"],
+        "they come first"
+    );
 }
 
 #[tokio::test]
