@@ -1,11 +1,15 @@
 //! How a request reaches the orchestrator: in this process, or over HTTP.
 use crate::api;
 use axum::body::Body;
+use futures_util::StreamExt as _;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Body as _;
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
 use tower::{BoxError, Service, ServiceExt as _, util::BoxCloneSyncService};
 
 /// A call over HTTP takes no longer than this; of what streams, so does the beginning of
@@ -24,6 +28,13 @@ impl Transport {
     pub(super) fn in_process(orchestrator: axum::Router) -> Self {
         let service = orchestrator
             .into_service::<Body>()
+            .map_response(|answer: Response<Body>| {
+                if streams(&answer) {
+                    answer.map(read_on)
+                } else {
+                    answer
+                }
+            })
             .map_err(|never: Infallible| match never {});
         Self(BoxCloneSyncService::new(service))
     }
@@ -72,6 +83,31 @@ impl Transport {
     }
 }
 
+fn streams(answer: &Response<Body>) -> bool {
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// Has a task of its own read on. Who follows something asks other things in between,
+/// and what nobody reads on meanwhile would keep the connection to the database that it
+/// was just using: when many do so at once, the very one that the answer waits for.
+fn read_on(body: Body) -> Body {
+    let (pass, pieces) = mpsc::channel(1);
+    let mut stream = body.into_data_stream();
+    let reads = AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(piece) = stream.next().await {
+            if pass.send(piece).await.is_err() {
+                break;
+            }
+        }
+    }));
+    let pieces = ReceiverStream::new(pieces).map(move |piece| {
+        let _ = &reads;
+        piece
+    });
+    Body::from_stream(pieces)
+}
+
 fn sent(body: Body) -> reqwest::Body {
     reqwest::Body::wrap_stream(body.into_data_stream())
 }
@@ -95,7 +131,6 @@ impl Service<Request<Body>> for Transport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::StreamExt as _;
     use std::net::SocketAddr;
 
     const SHORT: Duration = Duration::from_secs(2);

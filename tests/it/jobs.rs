@@ -2,12 +2,13 @@
 mod drafts;
 mod ends;
 mod estimates;
+mod followed;
 mod live;
 mod queue;
 mod routes;
 mod upkeep;
 
-use crate::grid::{Grid, WELCOME, and, eventually, micros, script};
+use crate::grid::{Grid, WAIT, WELCOME, and, eventually, micros, script};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ async fn a_job_is_estimated_submitted_run_and_paid() {
     let ada = grid.sign_up("ada@example.org").await;
     assert_eq!(ada.wallet().await, (WELCOME, 0, 0));
     let wanted = and(
-        script("echo one; echo two >&2; sleep 1.2; echo three"),
+        script(&format!("echo one; echo two >&2; {WAIT}; echo three")),
         json!({ "name": "first", "metadata": { "client_request_id": "a-1", "n": null } }),
     );
 
@@ -63,6 +64,7 @@ async fn a_job_is_estimated_submitted_run_and_paid() {
         "delayed"
     );
 
+    grid.let_go(&id);
     let job = ada.ended(&id).await;
     assert_eq!(job["status"], "completed");
     assert_eq!(job["exit_code"], 0);
