@@ -50,6 +50,8 @@ pub struct Limits {
     pub silent: Duration,
     /// How long requests may take to finish once the server is to stop. 20 seconds.
     pub drain: Duration,
+    /// After the last byte of ours, how long we read on and drop what comes. 1 second.
+    pub linger: Duration,
     /// Header lines of a request. 100; more are answered with 431.
     pub headers: usize,
     /// Bytes of a request's head, and of a connection's buffer. 64 KiB, at
@@ -82,6 +84,7 @@ impl Default for Limits {
             stalled: Duration::from_secs(30),
             silent: Duration::from_mins(2),
             drain: Duration::from_secs(20),
+            linger: Duration::from_secs(1),
             headers: 100,
             buffer: 64 * 1024,
             connections: 8192,
@@ -95,8 +98,6 @@ impl Default for Limits {
     }
 }
 
-/// After the last byte of ours, how long we read on and drop what comes.
-const LINGER: Duration = Duration::from_secs(1);
 /// Connections that are being told why they are refused, at once.
 const REFUSALS: usize = 256;
 /// Between two questions of the kernel, in seconds.
@@ -174,7 +175,7 @@ pub async fn serve(
                 if tls.is_none()
                     && let Ok(permit) = Arc::clone(&refusals).try_acquire_owned()
                 {
-                    connections.spawn(refuse(stream, full, permit));
+                    connections.spawn(refuse(stream, full, limits.linger, permit));
                 }
             }
         }
@@ -294,6 +295,7 @@ async fn speak(stream: impl Socket, talk: Talk) {
     let io = Wire {
         stream,
         head: Arc::clone(&head),
+        lingers: limits.linger,
         linger: None,
         _slot: slot,
     };
@@ -327,12 +329,17 @@ async fn speak(stream: impl Socket, talk: Talk) {
 }
 
 /// Tells a client that it may not connect, and closes.
-async fn refuse(mut stream: TcpStream, full: Full, _permit: OwnedSemaphorePermit) {
+async fn refuse(
+    mut stream: TcpStream,
+    full: Full,
+    linger: Duration,
+    _permit: OwnedSemaphorePermit,
+) {
     let status = full.status();
     let answer = format!(
         "HTTP/1.1 {status}\r\nconnection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n"
     );
-    let _ = tokio::time::timeout(LINGER, async move {
+    let _ = tokio::time::timeout(linger, async move {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
         // Closing with something unread would reset the connection, and the
@@ -518,6 +525,7 @@ impl Future for HeadSleep {
 struct Wire<S> {
     stream: S,
     head: Arc<Head>,
+    lingers: Duration,
     linger: Option<Pin<Box<Sleep>>>,
     _slot: Slot,
 }
@@ -568,7 +576,7 @@ impl<S: Socket> AsyncWrite for Wire<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-            self.linger = Some(Box::pin(tokio::time::sleep(LINGER)));
+            self.linger = Some(Box::pin(tokio::time::sleep(self.lingers)));
         }
         // Enough for one turn; the rest is for other connections to use.
         for _ in 0..64 {

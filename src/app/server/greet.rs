@@ -1,7 +1,8 @@
 //! The beginning of a connection that is to be inside TLS.
-use super::{LINGER, Limits};
+use super::Limits;
 use crate::app::tls::{HTTP2, Tls};
 use std::io;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -27,7 +28,7 @@ pub(super) async fn greet(
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ if first[0] == HANDSHAKE => tls.acceptor().accept(stream).await,
             _ => {
-                say_so(stream).await;
+                say_so(stream, limits.linger).await;
                 Err(io::Error::new(io::ErrorKind::InvalidData, "not TLS"))
             }
         }
@@ -43,13 +44,13 @@ pub(super) fn wants_http2(stream: &TlsStream<TcpStream>) -> bool {
 }
 
 /// Nothing that such a client sent is believed, not even its Host.
-async fn say_so(mut stream: TcpStream) {
+async fn say_so(mut stream: TcpStream, linger: Duration) {
     let length = SPEAK_TLS.len();
     let answer = format!(
         "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\
          content-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{SPEAK_TLS}"
     );
-    let _ = tokio::time::timeout(LINGER, async move {
+    let _ = tokio::time::timeout(linger, async move {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await

@@ -12,7 +12,7 @@
 mod answer;
 mod open;
 
-use super::{Full, Head, LINGER, Slot, Socket, Talk, Wire};
+use super::{Full, Head, Slot, Socket, Talk, Wire};
 use crate::domain::peer::Peer;
 use answer::{Answer, OWED, Owed};
 use axum::Router;
@@ -61,6 +61,7 @@ pub(super) async fn speak(stream: impl Socket, talk: Talk) {
     let io = Wire {
         stream,
         head: Arc::new(Head::new(&limits)),
+        lingers: limits.linger,
         linger: None,
         _slot: slot,
     };
@@ -105,7 +106,7 @@ pub(super) async fn speak(stream: impl Socket, talk: Talk) {
         tokio::select! {
             result = served => result,
             () = until.drop_all.cancelled() => Ok(()),
-            () = open.quiet(LINGER, FAREWELL) => Ok(()),
+            () = open.quiet(limits.linger, FAREWELL) => Ok(()),
         }
     };
     if let Err(error) = result {

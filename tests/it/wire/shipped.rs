@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 #[tokio::test]
 async fn assets_come_in_the_coding_that_was_asked_for() {
-    let server = start(short()).await;
+    let server = start(patient()).await;
     let plain = server.get(url("app.js"), "").await;
     assert_eq!(
         (plain.status, plain.header("content-encoding")),
@@ -87,7 +87,7 @@ async fn assets_come_in_the_coding_that_was_asked_for() {
 
 #[tokio::test]
 async fn the_script_holds_htmx_then_its_streams_then_ours() {
-    let server = start(short()).await;
+    let server = start(patient()).await;
     let script = server.get(url("app.js"), "").await.text();
     let at = |text: &str| {
         script
@@ -151,7 +151,7 @@ fn the_style_sheet_fits_into_a_page() {
 
 #[tokio::test]
 async fn long_answers_are_compressed_and_streams_are_not() {
-    let server = start(short()).await;
+    let server = start(patient()).await;
     for (accept, coding) in [
         ("gzip, br, zstd", Some("zstd")),
         ("gzip, br", Some("gzip")),
