@@ -3,6 +3,7 @@ use crate::certificates::Certificate;
 use crate::harness::{Answer, PASSWORD};
 use futures_util::StreamExt as _;
 use http::Method;
+use junglegrid::egress::roots::Roots;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What a workspace starts with, in micro-dollars.
 pub(crate) const WELCOME: i64 = 5_000_000;
+
+/// What a script says that is to wait for [`Grid::let_go`].
+pub(crate) const WAIT: &str = "until [ -e go ]; do sleep 0.05; done";
 
 /// Between two looks at something that is waited for.
 const LOOK: Duration = Duration::from_millis(15);
@@ -33,6 +37,8 @@ struct Server {
     url: String,
     /// All that it has said.
     said: Arc<Mutex<String>>,
+    /// Listens to it until its end.
+    hears: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Drop for Server {
@@ -61,7 +67,9 @@ impl Grid {
 
     /// In a folder whose `data` may hold something already.
     pub(crate) fn start_in(dir: tempfile::TempDir, flags: &[&str]) -> Self {
-        Self::start_as(dir, flags, junglegrid::egress::http().unwrap())
+        // It has no deadline of its own: those of the tests are longer.
+        let http = junglegrid::egress::orchestrator(&Roots::default()).unwrap();
+        Self::start_as(dir, flags, http)
     }
 
     /// With a certificate of its own, which the tests' client trusts.
@@ -105,7 +113,7 @@ impl Grid {
         let errors = BufReader::new(child.stderr.take().unwrap());
         let heard = Arc::clone(&said);
         // Ends with the server. It must be read on, or the server would stand still.
-        std::thread::spawn(move || {
+        let hears = std::thread::spawn(move || {
             for line in errors.lines().map_while(Result::ok) {
                 if let Some((_, url)) = line.split_once("is ready at ") {
                     let _ = ready.send(url.trim().to_owned());
@@ -120,6 +128,7 @@ impl Grid {
             child,
             url: String::new(),
             said,
+            hears: Some(hears),
         };
         server.url = url.expect("the server is ready in time");
         *self.server.lock().unwrap() = Some(server);
@@ -130,8 +139,8 @@ impl Grid {
         drop(self.server.lock().unwrap().take());
     }
 
-    /// Asks the server to stop, and waits until it has.
-    pub(crate) fn stop(&self) {
+    /// Asks the server to stop, and waits until it has; all that it has said.
+    pub(crate) fn stop(&self) -> String {
         let mut server = self.server.lock().unwrap().take().unwrap();
         let pid = i32::try_from(server.child.id()).unwrap();
         nix::sys::signal::kill(
@@ -141,10 +150,18 @@ impl Grid {
         .unwrap();
         let ended = server.child.wait().unwrap();
         assert!(ended.success(), "{ended}");
+        server.hears.take().unwrap().join().unwrap();
+        server.said.lock().unwrap().clone()
     }
 
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// Lets a job go on whose script is at [`WAIT`].
+    pub(crate) fn let_go(&self, job: &str) {
+        let run = self.data().join("runs").join(job).join("1");
+        std::fs::write(run.join("workspace/go"), "").unwrap();
     }
 
     /// The folder that its data directory is in.
@@ -182,7 +199,8 @@ impl Grid {
 
     /// A request to this server.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.url()))
+        let request = self.http.request(method, format!("{}{path}", self.url()));
+        request.timeout(DEADLINE)
     }
 
     /// Sends JSON, or nothing if it is `null`.
@@ -415,7 +433,8 @@ impl Person<'_> {
         let mut request = request
             .bearer_auth(&self.token)
             .header("accept", "text/event-stream")
-            .timeout(DEADLINE);
+            // Each message has a deadline of its own.
+            .timeout(DEADLINE * 60);
         if let Some(last) = last {
             request = request.header("last-event-id", last.to_string());
         }

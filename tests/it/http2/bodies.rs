@@ -16,7 +16,7 @@ pub(super) fn noise(length: usize) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_are_whole_in_both_directions() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let client = listener.client().await;
     let all = noise(24 << 20);
     let expected = format!("{} {:?}", all.len(), Sha256::digest(&all));
@@ -42,7 +42,7 @@ async fn large_bodies_are_whole_in_both_directions() {
 
 #[tokio::test]
 async fn a_refused_body_does_not_cost_the_connection() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let client = listener.client().await;
     let mut watched = client.stream("/stream").await;
     for _ in 0..20 {
@@ -65,11 +65,11 @@ async fn a_refused_body_does_not_cost_the_connection() {
 
 #[tokio::test]
 async fn a_slow_body_is_refused() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let client = listener.client().await;
     let drip = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"x")) })
         .chain(stream::pending());
-    let slow = client.post("/echo", Body::from_stream(drip)).await;
+    let slow = client.post("/drip", Body::from_stream(drip)).await;
     assert_eq!(slow.status, 408);
     assert_eq!(client.post("/echo", "fast").await.text(), "fast");
     // Who would rather be told to go on first may go on.
@@ -80,7 +80,7 @@ async fn a_slow_body_is_refused() {
 
 #[tokio::test]
 async fn answers_have_nothing_of_another_protocol() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let client = listener.client().await;
     let answer = client.get("/hops").await;
     assert_eq!(answer.text(), "hops");
@@ -108,7 +108,7 @@ async fn answers_have_nothing_of_another_protocol() {
 
 #[tokio::test]
 async fn who_goes_away_ends_what_was_done_for_them() {
-    let mut listener = listen(Limits::default()).await;
+    let mut listener = listen(patient()).await;
     let client = listener.client().await;
     let (one, _two) = (
         client.stream("/stream").await,

@@ -3,7 +3,7 @@ use super::*;
 
 #[tokio::test]
 async fn who_offers_both_gets_http2_and_others_what_they_know() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let client = listener.client().await;
     let answer = client.get("/").await;
     assert_eq!(answer.version, Version::HTTP_2);
@@ -33,7 +33,7 @@ async fn who_offers_both_gets_http2_and_others_what_they_know() {
 
 #[tokio::test]
 async fn every_request_is_judged_by_its_own_authority() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let client = listener.client().await;
     let own = listener.address.to_string();
     let port = listener.address.port();
@@ -85,7 +85,7 @@ async fn every_request_is_judged_by_its_own_authority() {
 
 #[tokio::test]
 async fn what_is_not_for_us_is_refused_as_before() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let client = listener.client().await;
     for (method, path, header, status) in [
         ("TRACE", "/", ("accept", "*/*"), 405),
@@ -113,7 +113,7 @@ async fn what_is_not_for_us_is_refused_as_before() {
 
 #[tokio::test]
 async fn crumbs_of_cookies_are_one_header_again() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let client = listener.client().await;
     let request = client
         .request("/x")

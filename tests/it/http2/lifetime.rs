@@ -2,36 +2,37 @@
 use super::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// What the tests wait for is short here.
-fn short() -> Limits {
-    Limits {
-        header: Duration::from_millis(300),
-        idle: Duration::from_millis(1200),
-        drain: Duration::from_secs(4),
-        ..Limits::default()
-    }
-}
-
 #[tokio::test]
 async fn a_connection_on_which_nothing_is_asked_is_closed() {
-    let listener = listen(short()).await;
-    let mut silent = listener.connect().await;
+    let header = Duration::from_millis(300);
+    let listener = listen(Limits {
+        header,
+        ..patient()
+    })
+    .await;
+    // Before the server can begin to count: what is measured is never too short.
     let begun = Instant::now();
+    let mut silent = listener.connect().await;
     let mut nothing = Vec::new();
     let read = silent.read_to_end(&mut nothing);
     let _ = soon("the end of who says nothing", read).await;
-    assert!(begun.elapsed() >= Duration::from_millis(250));
+    assert!(begun.elapsed() >= header);
+}
 
-    let (idle, busy) = (listener.client().await, listener.client().await);
-    assert_eq!(idle.get("/").await.status, 200);
+#[tokio::test]
+async fn a_connection_on_which_nothing_more_is_asked_is_closed() {
+    let idle = Duration::from_millis(1200);
+    let listener = listen(Limits { idle, ..patient() }).await;
+    let (quiet, busy) = (listener.client().await, listener.client().await);
     let _stream = busy.stream("/stream").await;
-    let answered = Instant::now();
-    let ended = soon("the end of an idle connection", idle.running).await;
+    let begun = Instant::now();
+    assert_eq!(quiet.get("/").await.status, 200);
+    let ended = soon("the end of an idle connection", quiet.running).await;
     assert!(ended.unwrap().is_ok(), "with a good-bye");
-    let took = answered.elapsed();
-    assert!(took >= Duration::from_secs(1), "closed after {took:?}");
+    let took = begun.elapsed();
+    assert!(took >= idle, "closed after {took:?}");
     // An open stream is not idleness.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(idle / 2).await;
     assert_eq!(busy.get("/").await.status, 200);
     assert!(!busy.running.is_finished());
 }
@@ -40,8 +41,9 @@ async fn a_connection_on_which_nothing_is_asked_is_closed() {
 async fn who_vanishes_behind_an_open_connection_is_found_out() {
     let mut listener = listen(Limits {
         silent: Duration::from_millis(300),
-        pong: Duration::from_millis(300),
-        ..Limits::default()
+        // Whoever is there has this long to say so, on a machine that stood still, too.
+        pong: Duration::from_secs(4),
+        ..patient()
     })
     .await;
     let there = listener.client().await;
@@ -59,7 +61,7 @@ async fn one_address_may_not_have_every_request() {
     let limits = Limits {
         requests_per_address: 3,
         exempt: Vec::new(),
-        ..Limits::default()
+        ..patient()
     };
     full(limits, StatusCode::TOO_MANY_REQUESTS).await;
 }
@@ -68,7 +70,7 @@ async fn one_address_may_not_have_every_request() {
 async fn all_requests_together_have_a_limit() {
     let limits = Limits {
         requests: 3,
-        ..Limits::default()
+        ..patient()
     };
     full(limits, StatusCode::SERVICE_UNAVAILABLE).await;
 }
@@ -98,7 +100,7 @@ async fn full(limits: Limits, status: StatusCode) {
 async fn more_than_a_connection_may_have_waits() {
     let listener = listen(Limits {
         streams: 2,
-        ..Limits::default()
+        ..patient()
     })
     .await;
     let client = listener.client().await;
@@ -116,12 +118,12 @@ async fn more_than_a_connection_may_have_waits() {
 }
 
 #[tokio::test]
-async fn shutting_down_says_good_bye_and_waits_for_requests_but_not_for_ever() {
-    let mut listener = listen(short()).await;
+async fn shutting_down_says_good_bye_and_waits_for_requests() {
+    let mut listener = listen(patient()).await;
     let mut silent = listener.connect().await;
     let (idle, busy) = (listener.client().await, listener.client().await);
     assert_eq!(idle.get("/").await.status, 200);
-    let mut stream = busy.stream("/stream").await;
+    let stream = busy.stream("/stream").await;
     let (mut more, body) = tokio::io::duplex(16);
     let body = Body::from_stream(tokio_util::io::ReaderStream::new(body));
     more.write_all(b"x").await.unwrap();
@@ -131,7 +133,6 @@ async fn shutting_down_says_good_bye_and_waits_for_requests_but_not_for_ever() {
         // The router has it when a later request is answered.
         assert_eq!(busy.get("/").await.status, 200);
         listener.stop.cancel();
-        let begun = Instant::now();
         soon(
             "the end of who says nothing",
             silent.read_to_end(&mut Vec::new()),
@@ -139,14 +140,29 @@ async fn shutting_down_says_good_bye_and_waits_for_requests_but_not_for_ever() {
         .await
         .ok();
         assert!(soon("a good-bye", idle.running).await.unwrap().is_ok());
-        assert!(begun.elapsed() < Duration::from_secs(3));
         more.write_all(b"y").await.unwrap();
         drop(more);
-        begun
     };
-    let (answer, begun) = tokio::join!(answer, rest);
+    let (answer, ()) = tokio::join!(answer, rest);
     let answer = Answer::read(answer.unwrap()).await.text();
     assert!(answer.starts_with("2 "), "{answer}");
+    assert!(!listener.running.is_finished(), "a stream is still open");
+    drop(stream);
+    soon("the end of it all", &mut listener.running)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn shutting_down_does_not_wait_for_ever() {
+    let drain = Duration::from_secs(1);
+    // An address that nobody else listens on when it is free again.
+    let mut listener = listen_at("127.0.0.3", &[], Limits { drain, ..patient() }).await;
+    let client = listener.client().await;
+    let mut stream = client.stream("/stream").await;
+    let begun = Instant::now();
+    listener.stop.cancel();
     assert!(
         soon("the end of the stream", stream.frame())
             .await
@@ -156,6 +172,6 @@ async fn shutting_down_says_good_bye_and_waits_for_requests_but_not_for_ever() {
         .await
         .unwrap()
         .unwrap();
-    assert!(begun.elapsed() >= Duration::from_secs(4), "it had no time");
+    assert!(begun.elapsed() >= drain, "it had no time");
     assert!(TcpStream::connect(listener.address).await.is_err());
 }

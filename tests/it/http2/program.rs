@@ -91,14 +91,10 @@ async fn a_server_that_stops_ends_its_live_pages() {
     let client = client(&grid).await;
     let mut page = Page::open(&client, &ada, &job).await;
     page.reads("job-head").await;
-    let begun = Instant::now();
-    tokio::task::block_in_place(|| grid.stop());
+    let said = tokio::task::block_in_place(|| grid.stop());
     // Of the twenty seconds that there are for requests it needs none.
-    assert!(
-        begun.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        begun.elapsed()
-    );
+    let late = said.contains("requests did not finish in time");
+    assert!(!late, "{said}");
     while let Some(Ok(_)) = soon("the end of the page", page.body.frame()).await {}
     let ended = soon("the end of the connection", client.running).await;
     assert!(ended.unwrap().is_ok(), "with a good-bye");

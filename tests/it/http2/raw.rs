@@ -99,7 +99,7 @@ impl Raw {
         let mut settings = vec![0, 4];
         settings.extend(window.to_be_bytes());
         let greeting = [PREFACE, &frame(SETTINGS, 0, 0, &settings)].concat();
-        raw.stream.write_all(&greeting).await.unwrap();
+        let _ = raw.stream.write_all(&greeting).await;
         raw
     }
 
@@ -142,7 +142,7 @@ impl Raw {
 
 #[tokio::test]
 async fn rapid_resets_end_that_connection_and_no_other() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let other = listener.client().await;
     let mut stream = other.stream("/stream").await;
     let mut attacker = Raw::new(&listener, 65_535).await;
@@ -165,7 +165,7 @@ async fn rapid_resets_end_that_connection_and_no_other() {
 
 #[tokio::test]
 async fn a_head_without_an_end_is_not_read_for_ever() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let mut attacker = Raw::new(&listener, 65_535).await;
     let block = head(listener.address, "/");
     attacker
@@ -184,25 +184,24 @@ async fn a_head_without_an_end_is_not_read_for_ever() {
 
 #[tokio::test]
 async fn half_a_head_is_not_waited_for() {
+    let header = Duration::from_millis(300);
     let listener = listen(Limits {
-        header: Duration::from_millis(300),
-        idle: PATIENCE * 2,
-        ..Limits::default()
+        header,
+        ..patient()
     })
     .await;
+    let begun = Instant::now();
     let mut half = Raw::new(&listener, 65_535).await;
     let block = head(listener.address, "/");
-    half.say(&frame(HEADERS, END_STREAM, 1, &block))
-        .await
-        .unwrap();
-    let begun = Instant::now();
+    // On a slow machine it may be over already.
+    let _ = half.say(&frame(HEADERS, END_STREAM, 1, &block)).await;
     while half.hear().await.is_some() {}
-    assert!(begun.elapsed() >= Duration::from_millis(250));
+    assert!(begun.elapsed() >= header);
 }
 
 #[tokio::test]
 async fn too_large_a_head_is_refused_and_the_connection_goes_on() {
-    let listener = listen(Limits::default()).await;
+    let listener = listen(patient()).await;
     let client = listener.client().await;
     // Of more than there may be a client that knows the limit sends none.
     let mut large = Raw::new(&listener, 65_535).await;
@@ -249,7 +248,7 @@ async fn too_large_a_head_is_refused_and_the_connection_goes_on() {
 async fn who_does_not_wait_for_a_free_stream_is_refused_that_one() {
     let listener = listen(Limits {
         streams: 2,
-        ..Limits::default()
+        ..patient()
     })
     .await;
     let mut raw = Raw::new(&listener, 65_535).await;
@@ -281,19 +280,20 @@ async fn who_does_not_wait_for_a_free_stream_is_refused_that_one() {
 
 #[tokio::test]
 async fn who_does_not_take_an_answer_gets_no_more_of_it() {
+    let stalled = Duration::from_millis(400);
     let mut listener = listen(Limits {
-        stalled: Duration::from_millis(400),
-        ..Limits::default()
+        stalled,
+        ..patient()
     })
     .await;
     let mut raw = Raw::new(&listener, 10).await;
     // A stream on which nothing happens is not one that nobody takes.
     raw.say(&raw.get(1, "/stream")).await.unwrap();
-    raw.say(&raw.get(3, "/flood")).await.unwrap();
     let begun = Instant::now();
+    raw.say(&raw.get(3, "/flood")).await.unwrap();
     let end = raw.hear_of(RESET).await.unwrap();
     assert_eq!(end.stream, 3);
-    assert!(begun.elapsed() >= Duration::from_millis(350));
+    assert!(begun.elapsed() >= stalled);
     assert!(listener.dropped.try_recv().is_err());
     listener.is_well().await;
 }
