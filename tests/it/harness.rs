@@ -15,7 +15,7 @@ use junglegrid::orchestrator::apps::Catalogue;
 use junglegrid::orchestrator::{Config, Files, State, router};
 use junglegrid::store::Store;
 use serde_json::{Value, json};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -357,6 +357,24 @@ pub(crate) async fn at_each_database(test: impl AsyncFn(String, tempfile::TempDi
     url.set_path(name);
     test(url.to_string(), tempfile::tempdir().unwrap()).await;
     run(format!("DROP DATABASE {name} WITH (FORCE)")).await;
+}
+
+/// An address of this machine that nobody listens on as long as this is kept.
+#[derive(Debug)]
+pub(crate) struct Nobody {
+    pub(crate) address: SocketAddr,
+    _taken: tokio::net::TcpSocket,
+}
+
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        let taken = tokio::net::TcpSocket::new_v4().unwrap();
+        taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self {
+            address: taken.local_addr().unwrap(),
+            _taken: taken,
+        }
+    }
 }
 
 /// An engine without machines.

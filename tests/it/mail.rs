@@ -213,10 +213,8 @@ async fn a_mail_is_given_up_and_emptied_when_there_is_no_hope() {
 #[tokio::test]
 async fn nobody_listening_is_a_reason_to_try_later() {
     let api = TestApi::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let postbox = Postbox::smtp(&format!("smtp://{address}"), FROM).unwrap();
+    let nobody = crate::harness::Nobody::new();
+    let postbox = Postbox::smtp(&format!("smtp://{}", nobody.address), FROM).unwrap();
     register(&api, "ada@example.org").await;
     assert_eq!(mail::tick(&api.state, &postbox).await.unwrap(), 0);
     assert_eq!(api.mails().await[0].state, "waiting");

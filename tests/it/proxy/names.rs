@@ -93,7 +93,7 @@ async fn an_app_that_knows_localhost_only_is_called_so() {
         method: Method::GET,
         path: "/ready".into(),
         body: Bytes::new(),
-        patience: Duration::from_secs(5),
+        patience: crate::site::PATIENCE,
     };
     let ready = site.proxy.probe(&app.label, question).await.unwrap();
     assert_eq!(ready.status, 200);

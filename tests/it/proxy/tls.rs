@@ -64,7 +64,7 @@ async fn checked(site: &Site, app: &App) -> Result<Answer, String> {
         method: Method::GET,
         path: "/ready".into(),
         body: Bytes::new(),
-        patience: Duration::from_secs(10),
+        patience: PATIENCE,
     };
     site.proxy.probe(&app.label, question).await
 }
@@ -193,11 +193,14 @@ async fn an_app_may_close_a_connection_without_a_word_but_not_in_the_middle() {
 
 #[tokio::test]
 async fn an_app_that_speaks_no_tls_after_all_is_told_apart() {
-    let site = Site::with(Limits {
-        connect: Duration::from_millis(300),
-        ..Limits::default()
-    })
-    .await;
+    let patient = async |connect: Duration| {
+        Site::with(Limits {
+            connect,
+            ..Limits::default()
+        })
+        .await
+    };
+    let site = patient(PATIENCE).await;
     let (plain, _plain) = serve(Double::new().router).await;
     let app = launched(&site, plain).await;
     assert_eq!(
@@ -239,13 +242,17 @@ async fn an_app_that_speaks_no_tls_after_all_is_told_apart() {
         ),
         (b"SSH-2.0-x\r\n", true, "its answer is not TLS"),
         (ALERT, false, "no TLS could be agreed on with it"),
-        (b"", true, "no answer in time"),
     ] {
         let (address, _server) = one(answers, stays).await;
         site.engine.lead(&app.handle, address);
         let said = checked(&site, &app).await.unwrap_err();
         assert_eq!(said, why, "{answers:?}");
     }
+    let (silent, _silent) = one(b"", true).await;
+    let hasty = patient(Duration::from_millis(300)).await;
+    let app = launched(&hasty, silent).await;
+    let said = checked(&hasty, &app).await.unwrap_err();
+    assert_eq!(said, "no answer in time");
     // The other way round.
     let (hidden, _hidden) = serve_tls(Double::new().router).await;
     let token = site.api.from("192.0.2.7").sign_up("bob@example.com").await;
