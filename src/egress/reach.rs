@@ -24,6 +24,7 @@ const READING: Duration = Duration::from_secs(2);
 pub struct Caller {
     http: reqwest::Client,
     allow: Arc<Allow>,
+    patience: Duration,
 }
 
 /// What the other side said.
@@ -85,7 +86,6 @@ impl Caller {
         let allow = Arc::new(allow);
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
-            .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
@@ -94,7 +94,17 @@ impl Caller {
             .dns_resolver(Arc::new(Checked(Arc::clone(&allow))))
             .user_agent(concat!("junglegrid/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, allow })
+        Ok(Self {
+            http,
+            allow,
+            patience: PATIENCE,
+        })
+    }
+
+    /// The same with another patience than 10 seconds for each call.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Posts JSON.
@@ -137,7 +147,7 @@ impl Caller {
                 retry_after,
             })
         };
-        tokio::time::timeout(PATIENCE, call)
+        tokio::time::timeout(self.patience, call)
             .await
             .unwrap_or(Err(Failed::TimedOut))
     }
