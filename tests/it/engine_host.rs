@@ -160,7 +160,7 @@ fn command(argv: &[&str]) -> RunSpec {
         memory_bytes: 512 << 20,
         processes: 64,
         disk_bytes: 64 << 20,
-        time_limit: DEADLINE,
+        time_limit: DEADLINE * 10,
         grace: DEADLINE,
         network: Network::None,
         mounts: Vec::new(),
@@ -188,6 +188,16 @@ fn alive(marker: &str) -> usize {
                 .any(|part| part == marker.as_bytes())
         })
         .count()
+}
+
+/// Waits until so many are there: a process that is just becoming another has no
+/// command line for a moment.
+async fn come_alive(marker: &str, count: usize) {
+    let deadline = Instant::now() + DEADLINE;
+    while alive(marker) < count {
+        assert!(Instant::now() < deadline, "{} are alive", alive(marker));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 async fn none_alive(marker: &str) {

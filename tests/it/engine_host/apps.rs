@@ -68,12 +68,8 @@ async fn two_runs_on_one_port_are_reached_apart_and_published_nowhere() {
     if no_ports(&host).await {
         return;
     }
-    // A port that nobody on the machine itself listens on.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let nobody = crate::harness::Nobody::new();
+    let port = nobody.address.port();
     let one = serve(&host, "one", "first", port).await;
     let two = serve(&host, "two", "second", port).await;
     for _ in 0..3 {
@@ -178,7 +174,8 @@ async fn rude_clients_hinder_nobody() {
     let door = host.run_directory(&handle).join("app.sock");
     let knock = |words: &[u8]| {
         let mut guest = UnixStream::connect(&door).unwrap();
-        guest.write_all(words).unwrap();
+        // Who comes late to say a word has been sent away by then.
+        let _ = guest.write_all(words);
         guest
     };
     let mut rude: Vec<_> = (0..150)
@@ -188,7 +185,16 @@ async fn rude_clients_hinder_nobody() {
         drop(knock(&8000_u16.to_be_bytes()));
         drop(knock(b"GET / HTTP/1.1\r\n\r\n"));
     }
-    assert_eq!(greeting(&host.engine, &handle, 8000).await, "hello\n");
+    // Behind all of them it may take several attempts on a slow machine.
+    let deadline = Instant::now() + DEADLINE;
+    let connection = loop {
+        match host.engine.connect(&handle, 8000).await {
+            Ok(connection) => break connection,
+            Err(error) => assert!(Instant::now() < deadline, "{error:?}"),
+        }
+    };
+    let answers = tokio::time::timeout(DEADLINE, talk(connection)).await;
+    assert_eq!(answers.unwrap().0, "hello\n");
     for guest in &mut rude {
         guest.set_read_timeout(Some(DEADLINE)).unwrap();
         assert_eq!(guest.read(&mut [0; 8]).unwrap(), 0, "was answered");

@@ -44,7 +44,7 @@ async fn a_stop_by_force_leaves_nothing_behind() {
     spec.grace = Duration::from_millis(300);
     let handle = host.submit("stubborn", &spec).await;
     host.says(&handle, "ready").await;
-    assert!(alive(&marker) >= 5, "{}", alive(&marker));
+    come_alive(&marker, 5).await;
     host.engine.stop(&handle).await.unwrap();
     host.until(&handle, |status| {
         matches!(status, Status::Stopping { .. } | Status::Ended(_))
@@ -122,7 +122,7 @@ async fn a_killed_shim_takes_the_run_with_it() {
     host.says(&handle, "ready").await;
     host.until(&handle, |status| matches!(status, Status::Running { .. }))
         .await;
-    assert!(alive(&marker) >= 5);
+    come_alive(&marker, 5).await;
     nix::sys::signal::kill(host.shim(&handle), nix::sys::signal::Signal::SIGKILL).unwrap();
     let end = host.end(&handle).await;
     assert!(matches!(end.outcome, Outcome::Lost(_)), "{end:?}");

@@ -265,9 +265,12 @@ async fn a_race_is_not_won() {
                 let _ = fs::write(top.join("file"), "plain\n");
             }
         });
-        let until = Instant::now() + Duration::from_secs(2);
+        let begun = Instant::now();
         let mut taken = 0;
-        while Instant::now() < until {
+        // As often as a slow machine comes to take something, too.
+        while begun.elapsed() < Duration::from_secs(2)
+            || taken <= 10 && begun.elapsed() < super::DEADLINE
+        {
             let harvest = take(&host, &handle, LIMITS, &["d/file", "file"]);
             for found in &harvest.found {
                 assert_ne!(found.head, b"secret", "{}", found.name);

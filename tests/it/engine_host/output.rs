@@ -4,14 +4,15 @@ use super::*;
 #[tokio::test]
 async fn both_streams_arrive_line_by_line_with_times() {
     let host = Host::new();
+    let before = junglegrid::clock::Clock::default().now();
     let script = "echo one; echo two; printf 'no end'; echo wrong >&2; printf '\\nlast\\r\\n' >&2; printf '\\n'";
     let (end, lines) = host.shell("streams", script).await;
     assert_eq!(texts(&lines, Stream::Out), ["one", "two", "no end"]);
     assert_eq!(texts(&lines, Stream::Err), ["wrong", "", "last"]);
     assert!(lines.is_sorted_by_key(|line| line.at));
-    assert!(lines.iter().all(
-        |line| end.started.unwrap() - Duration::from_secs(1) <= line.at && line.at <= end.ended
-    ));
+    // That the command has begun may be noted after its first words.
+    let in_time = |line: &LogLine| before <= line.at && line.at <= end.ended;
+    assert!(lines.iter().all(in_time), "{before}: {lines:?}, {end:?}");
 }
 
 #[tokio::test]
@@ -165,14 +166,14 @@ async fn what_comes_too_fast_is_counted_in_its_place() {
 #[tokio::test]
 async fn an_endless_line_is_cut_into_pieces_in_bounded_room() {
     let host = Host::new();
-    let mut spec = shell("head -c 1000000000 /dev/zero | tr '\\0' x; echo; echo short");
+    let mut spec = shell("head -c 200000000 /dev/zero | tr '\\0' x; echo; echo short");
     spec.log.head = 1 << 20;
     spec.log.tail = 1 << 20;
     let handle = host.submit("endless", &spec).await;
     assert_eq!(host.end(&handle).await.outcome, Outcome::Exited(0));
     let lines = host.lines(&handle, false).await;
-    // A thousand million bytes in pieces of 16 KB, and the other line.
-    assert_eq!(counted(&lines), 1_000_000_000_u64.div_ceil(16 * 1024) + 1);
+    // Two hundred million bytes in pieces of 16 KB, and the other line.
+    assert_eq!(counted(&lines), 200_000_000_u64.div_ceil(16 * 1024) + 1);
     assert!(lines.iter().all(|line| line.data.len() <= 16 * 1024));
     assert_eq!(lines[lines.len() - 1].data, "short");
     assert!(!lines[lines.len() - 2].truncated);

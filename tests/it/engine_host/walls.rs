@@ -208,7 +208,7 @@ async fn limits_hold() {
     spec.memory_bytes = 64 << 20;
     let (end, _) = host.run("hungry", &spec).await;
     assert_eq!(end.outcome, Outcome::OutOfMemory);
-    let mut spec = shell("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done; echo all");
+    let mut spec = shell("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 600 & done; echo all");
     spec.processes = 6;
     let (end, lines) = host.run("many", &spec).await;
     assert_ne!(end.outcome, Outcome::Exited(0));
