@@ -29,7 +29,7 @@ async fn a_launch_is_followed_to_its_dashboard_and_to_its_end() {
     let launched = stage.phase(&id, "starting").await;
     assert_eq!(launched["node"], "stage");
     stage.machine.runs().await;
-    stage.phase(&id, "services").await;
+    stage.first_checks(&id).await;
 
     stage.script.says("/desk", Ok((503, "")));
     stage.pass(2);
@@ -288,7 +288,7 @@ async fn a_service_that_stops_answering_is_said_to_and_so_is_its_return() {
     stage.script.says("/desk", Ok((200, "ready")));
     let seen = |session: &Value| session["services"][0]["state"] == "ready";
     for _ in 0..2 {
-        stage.pass_and_ask(2).await;
+        stage.pass_and_ask(&id, 2).await;
     }
     stage.until(&id, "its return", seen).await;
     let events = stage.events(&id).await;
@@ -302,7 +302,7 @@ async fn a_service_that_stops_answering_is_said_to_and_so_is_its_return() {
         ]
     );
     // Checks that change nothing are not events.
-    stage.pass_and_ask(15).await;
+    stage.pass_and_ask(&id, 15).await;
     assert_eq!(stage.events(&id).await.len(), events.len());
 }
 
@@ -433,7 +433,7 @@ async fn a_kill_at_any_phase_loses_nothing() {
     stage.phase(&id, "starting").await;
     stage.restart().await;
     stage.machine.runs().await;
-    stage.phase(&id, "services").await;
+    stage.first_checks(&id).await;
     stage.script.says("/desk", Ok((200, "")));
     stage.pass(2);
     let seen = |session: &Value| session["services"][0]["passed"] == 1;

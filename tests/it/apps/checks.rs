@@ -8,7 +8,7 @@ async fn a_check_says_which_of_its_row_it_is_also_when_it_fails() {
     let id = stage.launch("desk", json!({})).await;
     stage.phase(&id, "starting").await;
     stage.machine.runs().await;
-    stage.phase(&id, "services").await;
+    stage.first_checks(&id).await;
     for (says, passed, check) in [
         ((503, ""), 0, 1),
         ((503, ""), 0, 1),
@@ -20,7 +20,7 @@ async fn a_check_says_which_of_its_row_it_is_also_when_it_fails() {
     ] {
         let outcome = says.0.to_string();
         stage.script.says("/desk", Ok(says));
-        stage.pass_and_ask(2).await;
+        stage.pass_and_ask(&id, 2).await;
         let seen = stage.until(&id, "what it came to", |session| {
             let service = &session["services"][0];
             service["passed"] == passed

@@ -85,12 +85,12 @@ async fn an_app_that_is_never_ready() {
     let stage = Stage::start().await;
     let id = stage.launch("desk", json!({})).await;
     stage.phase(&id, "starting").await;
-    stage.machine.runs().await;
     stage.script.says("/desk", Ok((503, "")));
     stage.script.says("/clock", Ok((200, "")));
+    stage.machine.runs().await;
     let seen = |session: &Value| session["services"][0]["outcome"] == "503";
     stage.until(&id, "a check that failed", seen).await;
-    stage.pass_and_ask(59).await;
+    stage.pass_and_ask(&id, 59).await;
     assert_eq!(stage.session(&id).await["status"], "services");
     stage.pass(1);
     let end = stage.ended(&id).await;
@@ -172,7 +172,7 @@ async fn its_hours_are_over() {
     );
     stage.pass(1_500);
     told("app.stops_very_soon").await;
-    stage.pass_and_ask(299).await;
+    stage.pass_and_ask(&id, 299).await;
     assert_eq!(stage.session(&id).await["status"], "running");
     stage.pass(1);
     let end = stage.ended(&id).await;
@@ -236,7 +236,7 @@ async fn its_money_is_used_up() {
     let id = stage.launch("desk", json!({"max_usd": 0.01})).await;
     assert_eq!(stage.wallet().await, (4_990_000, 10_000, 0));
     stage.bring_up(&id).await;
-    stage.pass_and_ask(299).await;
+    stage.pass_and_ask(&id, 299).await;
     assert_eq!(stage.session(&id).await["status"], "running");
     // However late it is noticed, it costs no more than it may.
     stage.pass(60);
@@ -261,7 +261,7 @@ async fn nobody_uses_it() {
         Box::pin(async move { junglegrid::store::apps::used(conn, session, now).await })
     });
     used.await.unwrap();
-    stage.pass_and_ask(299).await;
+    stage.pass_and_ask(&id, 299).await;
     assert_eq!(stage.session(&id).await["status"], "running");
     stage.pass(1);
     let end = stage.ended(&id).await;

@@ -25,6 +25,7 @@ async fn bring(stage: &Stage, phase: &str) -> String {
             "starting" => stage.machine.pulls(2, 2).await,
             "services" => stage.machine.runs().await,
             "running" => {
+                stage.first_checks(&id).await;
                 stage.make_ready(&id).await;
                 stage.pass(600);
             }

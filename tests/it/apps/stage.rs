@@ -12,6 +12,7 @@ use junglegrid::orchestrator::{Config, workers};
 use junglegrid::store::{Store, ledger};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use time::format_description::well_known::Rfc3339;
 use time::macros::datetime;
 use tokio_util::task::TaskTracker;
 
@@ -312,12 +313,24 @@ impl Stage {
         self.api.clock.advance(time::Duration::seconds(seconds));
     }
 
-    /// The same, until the first service has been asked after that.
-    pub(crate) async fn pass_and_ask(&self, seconds: i64) {
-        let before = self.script.asked("/desk");
+    /// The same, until it has been noted what the first service answered after that.
+    /// No other is asked for then until the clock moves again.
+    pub(crate) async fn pass_and_ask(&self, id: &str, seconds: i64) {
         self.pass(seconds);
-        eventually("another check", async || {
-            (self.script.asked("/desk") > before).then_some(())
+        let now = self.api.clock.now().format(&Rfc3339).unwrap();
+        self.until(id, "another check", |session| {
+            session["services"][0]["checked_at"] == now
+        })
+        .await;
+    }
+
+    /// Waits until the services are looked after, and have been asked once. The next
+    /// time is when the clock has moved.
+    pub(crate) async fn first_checks(&self, id: &str) {
+        self.phase(id, "services").await;
+        self.until(id, "the first checks", |session| {
+            let mut services = session["services"].as_array().unwrap().iter();
+            services.all(|service| !service["outcome"].is_null())
         })
         .await;
     }
@@ -326,11 +339,12 @@ impl Stage {
     pub(crate) async fn bring_up(&self, id: &str) -> Value {
         self.phase(id, "starting").await;
         self.machine.runs().await;
-        self.phase(id, "services").await;
+        self.first_checks(id).await;
         self.make_ready(id).await
     }
 
-    /// Both services answer as they should from now on, and the app becomes ready.
+    /// Both services answer as they should from now on, and the app becomes ready. The
+    /// first checks have been made.
     pub(crate) async fn make_ready(&self, id: &str) -> Value {
         self.script.says("/desk", Ok((200, "I am ready")));
         self.script.says("/clock", Ok((200, "")));
