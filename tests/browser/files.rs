@@ -144,7 +144,7 @@ pub(crate) fn a_file_goes_into_a_job_and_comes_out_of_it_far_away() {
 }
 
 /// A connection slow enough to watch what goes over it.
-const SLOW: u32 = 400_000;
+const SLOW: u32 = 100_000;
 
 pub(crate) fn an_upload_shows_how_far_it_is_and_can_be_cancelled() {
     block_on(async {

@@ -1,5 +1,6 @@
 //! The page of a job that is running.
 use crate::driver::{Browser, Visitor, block_on};
+use crate::let_go;
 use crate::server::Server;
 
 const EMAIL: &str = "ada@example.org";
@@ -50,11 +51,10 @@ pub(crate) fn a_page_survives_the_restart_of_the_server() {
         let mut server = Server::start(&[]);
         let token = server.sign_up(EMAIL);
         let script = format!(
-            "i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); echo line $i; sleep 0.1; done; sleep 2; echo over"
+            "i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); echo line $i; [ $i -ne 30 ] || until [ -e go ]; do sleep 0.1; done; done; echo over"
         );
         let browser = Browser::open(Visitor::Desk, &server).await;
         browser.sign_in(EMAIL).await;
-        // Not before: it may be over by the time that a browser has opened.
         let id = server.run(&token, "slow", &script);
         browser.go(&format!("/portal/jobs/{id}")).await;
         browser.ask("window.here = 'still'").await;
@@ -63,6 +63,8 @@ pub(crate) fn a_page_survives_the_restart_of_the_server() {
         browser
             .reads("#log", |text| text.contains("line 5\n"))
             .await;
+        server.kill();
+        let_go(&server, &id);
         server.restart();
 
         let output = browser.reads("#log", |text| text.contains("over\n")).await;

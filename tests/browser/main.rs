@@ -24,6 +24,12 @@ mod session;
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 
+/// Lets a job go on whose script waits for the file `go` where it began.
+fn let_go(server: &server::Server, job: &str) {
+    let run = server.data().join("runs").join(job).join("1");
+    std::fs::write(run.join("workspace/go"), "").unwrap();
+}
+
 /// Names a test after its function.
 macro_rules! trials {
     ($( $module:ident :: $test:ident ),+ $(,)?) => {

@@ -164,7 +164,8 @@ async fn twenty_kills_lose_nothing_and_do_nothing_twice() {
     let client = async {
         let mut random = StdRng::seed_from_u64(seed);
         let mut done: Vec<(String, Errand)> = Vec::new();
-        while !over.load(Ordering::Relaxed) {
+        // How many it gets done meanwhile depends on the machine.
+        while !over.load(Ordering::Relaxed) || done.len() < KILLS {
             let mut errand = errand(&mut random, &marker);
             if let Some(bytes) = &errand.given {
                 let input = bring(&ada, bytes).await;

