@@ -56,7 +56,7 @@ impl App {
             child,
             at,
             folder,
-            http: junglegrid::egress::http().unwrap(),
+            http: junglegrid::egress::orchestrator(&Default::default()).unwrap(),
         }
     }
 

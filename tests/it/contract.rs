@@ -302,7 +302,7 @@ async fn both_transports_say_the_same() {
     let serving = junglegrid::app::server::serve(listener, api.router(), limits, stop.clone());
     let serving = tokio::spawn(serving);
     let here = Client::in_process(api.router()).acting_for(&token);
-    let http = junglegrid::egress::http().unwrap();
+    let http = junglegrid::egress::orchestrator(&Default::default()).unwrap();
     let there = Client::remote(http, base.parse().unwrap()).acting_for(&token);
 
     let Value::Object(content) = script("true") else {
