@@ -131,7 +131,7 @@ async fn crumbs_of_cookies_are_one_header_again() {
 
 #[tokio::test]
 async fn a_trusted_proxy_says_for_each_request_who_asks() {
-    let listener = listen_behind(&["127.0.0.1/32", "10.0.0.0/8"], Limits::default()).await;
+    let listener = listen_behind(&["127.0.0.1/32", "10.0.0.0/8"], patient()).await;
     let client = listener.client().await;
     for (said, heard) in [
         (vec!["203.0.113.9"], "203.0.113.9"),
