@@ -38,7 +38,7 @@ struct Server {
     /// All that it has said.
     said: Arc<Mutex<String>>,
     /// Listens to it until its end.
-    hears: Option<std::thread::JoinHandle<()>>,
+    reader: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Drop for Server {
@@ -113,7 +113,7 @@ impl Grid {
         let errors = BufReader::new(child.stderr.take().unwrap());
         let heard = Arc::clone(&said);
         // Ends with the server. It must be read on, or the server would stand still.
-        let hears = std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in errors.lines().map_while(Result::ok) {
                 if let Some((_, url)) = line.split_once("is ready at ") {
                     let _ = ready.send(url.trim().to_owned());
@@ -128,7 +128,7 @@ impl Grid {
             child,
             url: String::new(),
             said,
-            hears: Some(hears),
+            reader: Some(reader),
         };
         server.url = url.expect("the server is ready in time");
         *self.server.lock().unwrap() = Some(server);
@@ -150,7 +150,7 @@ impl Grid {
         .unwrap();
         let ended = server.child.wait().unwrap();
         assert!(ended.success(), "{ended}");
-        server.hears.take().unwrap().join().unwrap();
+        server.reader.take().unwrap().join().unwrap();
         server.said.lock().unwrap().clone()
     }
 

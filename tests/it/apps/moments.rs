@@ -37,7 +37,7 @@ async fn an_extension_at_the_last_moment_is_worth_its_money() {
         assert_eq!(extended.body["applied"], true);
     })
     .await;
-    stage.pass_and_ask(15).await;
+    stage.pass_and_ask(&id, 15).await;
     let session = stage.session(&id).await;
     assert_eq!(session["status"], "running", "{session}");
     assert_eq!(session["stops_at"], "2026-11-23T14:00:04Z");
@@ -61,7 +61,7 @@ async fn whoever_comes_back_at_the_last_moment_keeps_it() {
         used.await.unwrap();
     })
     .await;
-    stage.pass_and_ask(15).await;
+    stage.pass_and_ask(&id, 15).await;
     assert_eq!(stage.session(&id).await["status"], "running");
     stage.pass(300);
     assert_eq!(stage.ended(&id).await.code, "idle");
