@@ -4,6 +4,7 @@ mod console;
 mod files;
 
 use http::StatusCode;
+use junglegrid::egress::roots::Roots;
 use reqwest::Method;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -56,7 +57,7 @@ impl App {
             child,
             at,
             folder,
-            http: junglegrid::egress::orchestrator(&Default::default()).unwrap(),
+            http: junglegrid::egress::orchestrator(&Roots::default()).unwrap(),
         }
     }
 

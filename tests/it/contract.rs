@@ -12,6 +12,7 @@ use crate::stub::{Machine, work};
 use http::Method;
 use junglegrid::api::{self, Access};
 use junglegrid::client::{self, Client};
+use junglegrid::egress::roots::Roots;
 use serde_json::{Value, json};
 
 /// A path of the table with ids that could be.
@@ -302,7 +303,7 @@ async fn both_transports_say_the_same() {
     let serving = junglegrid::app::server::serve(listener, api.router(), limits, stop.clone());
     let serving = tokio::spawn(serving);
     let here = Client::in_process(api.router()).acting_for(&token);
-    let http = junglegrid::egress::orchestrator(&Default::default()).unwrap();
+    let http = junglegrid::egress::orchestrator(&Roots::default()).unwrap();
     let there = Client::remote(http, base.parse().unwrap()).acting_for(&token);
 
     let Value::Object(content) = script("true") else {
