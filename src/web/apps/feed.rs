@@ -143,7 +143,8 @@ fn looks(row: &(String, Markup)) -> u64 {
     hasher.finish()
 }
 
-/// What can be spent now, wherever the page says so.
+/// What can be spent now, wherever the page says so: what was set aside and not used has
+/// come back.
 pub(super) fn money(balance: Usd) -> Markup {
     let [purse, wallet] = shell::wallets(balance, None);
     html! { (live::redraw("#purse", purse)) (live::redraw("#wallet", wallet)) }
@@ -175,10 +176,8 @@ pub(super) fn messages(
                 yield message;
             }
         }
-        if let Some((seen, goodbye)) = feed.over() {
-            // What was set aside and not used has come back.
-            let balance = api.session().await.ok().map(|session| session.balance_usd);
-            yield (seen, html! { @if let Some(balance) = balance { (money(balance)) } (goodbye) });
+        if let Some(message) = feed.over() {
+            yield message;
         } else if live::is_dismissed(&api).await {
             yield (feed.seen, live::dismissal(ID, &path));
         }

@@ -155,10 +155,7 @@ async fn a_stream_ends_with_its_session() {
         "{lines}"
     );
     let goodbye = &messages.last().unwrap().1;
-    assert_eq!(
-        targets(goodbye),
-        ["#purse", "#wallet", "#poll", "#stop", "#feed"]
-    );
+    assert_eq!(targets(goodbye), ["#poll", "#stop", "#feed"]);
     assert!(!goodbye.contains("hx-sse"), "{goodbye}");
     browser.stream(&before, &[change(before.clone())]);
     let cut = browser.live(&before, "4.3").await;
