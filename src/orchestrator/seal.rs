@@ -43,6 +43,16 @@ pub(super) fn open(state: &State, place: &str, sealed: &str) -> Result<String, D
     String::from_utf8(plain.to_vec()).map_err(|_| Damaged)
 }
 
+/// The same for the same request, and of no use to whoever has not got the master key: a
+/// plain hash would let them try what was in it, one password after the other.
+pub(super) fn fingerprint(state: &State, request: &[u8]) -> String {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(&state.0.master_key).expect("HMAC takes keys of any length");
+    mac.update(b"junglegrid request\0");
+    mac.update(request);
+    random::hex(&mac.finalize().into_bytes())
+}
+
 /// A value's own key: of the master key and the value's random salt. So no two
 /// values share one, and its nonce need not differ.
 fn key(state: &State, salt: &[u8]) -> LessSafeKey {

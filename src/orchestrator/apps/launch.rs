@@ -1,6 +1,6 @@
 //! Launching and stopping apps.
 use super::settings::{self, Kept};
-use super::{offer, secrets, templates, view, words};
+use super::{offer, templates, view, words};
 use crate::api::apps as wire;
 use crate::api::templates::Choices;
 use crate::api::{LaunchApp, StopApp};
@@ -15,7 +15,7 @@ use crate::orchestrator::jobs::submission::{self, Once, Order};
 use crate::orchestrator::jobs::{clean, find as find_job};
 use crate::orchestrator::route::{Call, Cx};
 use crate::orchestrator::workers::observer;
-use crate::orchestrator::{Error, lifecycle};
+use crate::orchestrator::{Error, lifecycle, seal};
 use crate::random;
 use crate::store::apps::{self as table, AppSession, queries};
 use crate::store::jobs::Job;
@@ -50,8 +50,7 @@ pub(super) async fn launch(cx: Cx, call: Call<LaunchApp>) -> Result<wire::Sessio
     let once = call.idempotency_key.map(|key| Once {
         route: "launch",
         key,
-        // There may be secrets in it, which a plain hash would let others try.
-        body_hash: secrets::fingerprint(&cx, &call.raw),
+        body_hash: seal::fingerprint(&cx, &call.raw),
     });
     let mut conn = cx.store().read().await?;
     if let Some(once) = &once

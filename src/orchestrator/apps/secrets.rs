@@ -1,5 +1,5 @@
 //! An app's own secrets: derived, so that none is stored, and known again after a
-//! restart. And what tells the same launch from another without saying what was in it.
+//! restart.
 use crate::domain::id::AppSessionId;
 use crate::orchestrator::State;
 use crate::random;
@@ -12,23 +12,11 @@ pub(in crate::orchestrator) fn generated(
     session: AppSessionId,
     variable: &str,
 ) -> String {
-    let mut mac = keyed(state, b"junglegrid app secret\0");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(&state.0.master_key).expect("HMAC takes keys of any length");
+    mac.update(b"junglegrid app secret\0");
     mac.update(session.to_string().as_bytes());
     mac.update(b"\0");
     mac.update(variable.as_bytes());
     random::hex(&mac.finalize().into_bytes()[..24])
-}
-
-/// The same for the same request, and of no use to whoever has not got the master key.
-pub(super) fn fingerprint(state: &State, request: &[u8]) -> String {
-    let mut mac = keyed(state, b"junglegrid launch\0");
-    mac.update(request);
-    random::hex(&mac.finalize().into_bytes())
-}
-
-fn keyed(state: &State, purpose: &[u8]) -> Hmac<Sha256> {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(&state.0.master_key).expect("HMAC takes keys of any length");
-    mac.update(purpose);
-    mac
 }

@@ -11,7 +11,7 @@ pub(super) mod view;
 mod wanted;
 
 use super::route::{Call, Cx, on, on_both, raw};
-use super::{Error, State, estimates, lifecycle};
+use super::{Error, State, estimates, lifecycle, seal};
 use crate::api::jobs as wire;
 use crate::api::{self, CancelJob, GetJob, ListEvents, SubmitJob};
 use crate::domain::id::{JobId, WorkspaceId};
@@ -48,7 +48,7 @@ async fn submit(cx: Cx, call: Call<SubmitJob>) -> Result<wire::Submitted, Error>
     let once = call.idempotency_key.map(|key| submission::Once {
         route: "submit",
         key,
-        body_hash: submission::hash(&call.raw),
+        body_hash: seal::fingerprint(&cx, &call.raw),
     });
     submission::submit(
         &cx,

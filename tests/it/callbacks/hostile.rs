@@ -8,6 +8,7 @@ use junglegrid::domain::reach::Allow;
 use junglegrid::egress::reach::{Caller, Failed};
 use junglegrid::orchestrator::workers::callbacks;
 use serde_json::{Value, json};
+use sha2::Digest as _;
 use std::sync::Arc;
 
 #[tokio::test]
@@ -237,6 +238,35 @@ async fn token_and_secret_url_are_nowhere() {
         told.iter()
             .all(|one| !one.1.contains(token) && !one.1.contains(key))
     );
+}
+
+/// Whoever reads the database could try one token after the other against a plain hash.
+#[tokio::test]
+async fn a_job_that_is_submitted_once_leaves_nothing_to_guess_its_token_by() {
+    let desk = Desk::open().await;
+    let receiver = Receiver::start().await;
+    let more = json!({ "callback_url": receiver.url(), "callback_auth_token": "hunter2" });
+    let body = and(script("true"), more).to_string();
+    let submit = async |body: &str| {
+        let request = http::Request::post("/v1/jobs")
+            .header("authorization", format!("Bearer {}", desk.token))
+            .header("idempotency-key", "once")
+            .body(axum::body::Body::from(body.to_owned()))
+            .unwrap();
+        desk.api.send(request).await
+    };
+    let first = submit(&body).await;
+    assert_eq!(first.status, 202, "{}", first.body);
+    assert_eq!(submit(&body).await.text("/job_id"), first.text("/job_id"));
+    let other = submit(&body.replace("hunter2", "hunter3")).await;
+    assert_eq!(other.text("/code"), "IDEMPOTENCY_KEY_REUSED");
+    let mut conn = desk.api.state.store().read().await.unwrap();
+    let (kept,): (String,) = sqlx::query_as("SELECT body_hash FROM idempotency")
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    let plain = sha2::Sha256::digest(&body);
+    assert_ne!(kept, junglegrid::random::hex(&plain));
 }
 
 #[tokio::test]
