@@ -5,6 +5,7 @@ mod ends;
 mod files;
 mod output;
 mod upkeep;
+mod volumes;
 mod walls;
 
 use futures_util::StreamExt as _;
